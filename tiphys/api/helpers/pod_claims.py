@@ -1,10 +1,11 @@
-"""Names of the claims behind the volumes of pods. Pure."""
+"""Names of the claims behind the volumes of pods, and their owners. Pure."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from tiphys.api.core.v1 import PersistentVolumeClaimVolumeSource
+from tiphys.api.core.v1 import PersistentVolumeClaim, PersistentVolumeClaimVolumeSource
+from tiphys.api.meta.v1 import ObjectMeta
 
 
 class ClaimingVolume(Protocol):
@@ -30,3 +31,14 @@ def claim_name(pod: str, volume: ClaimingVolume) -> str:
     if volume.persistentVolumeClaim is not None:
         return volume.persistentVolumeClaim.claimName
     return ephemeral_claim(pod, volume.name) if volume.ephemeral is not None else ""
+
+
+def ownership_error(pod: ObjectMeta, claim: PersistentVolumeClaim) -> str:
+    """Return why a claim with the name of a pod's ephemeral claim is not the pod's; "" if it was made for the pod.
+
+    A pod never uses data of another owner ("Ephemeral Volumes": PersistentVolumeClaim naming).
+    """
+    if any(owner.controller and owner.uid == pod.uid for owner in claim.metadata.ownerReferences):
+        return ""
+    name = f"{claim.metadata.namespace}/{claim.metadata.name}"
+    return f"PVC {name} was not created for pod {pod.namespace}/{pod.name} (pod is not owner)"

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pod_claims import ephemeral_claim
 from tiphys.api.helpers.pods import is_finished
 from tiphys.controllers.shared.slim import SlimPod
 
@@ -24,16 +23,6 @@ def is_bound(volume: core.PersistentVolume, claim: core.PersistentVolumeClaim) -
     ref = volume.spec.claimRef
     mutual = ref is not None and ref.uid == claim.metadata.uid and claim.spec.volumeName == volume.metadata.name
     return mutual and claim.status.phase == "Bound"
-
-
-def may_use(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
-    """Return whether a pod that names a claim may use it: one with the name of an ephemeral claim must have been made for the pod."""
-    for volume in pod.spec.volumes:
-        if volume.persistentVolumeClaim is not None and volume.persistentVolumeClaim.claimName == claim.metadata.name:
-            return True
-        if volume.ephemeral is not None and ephemeral_claim(pod.metadata.name, volume.name) == claim.metadata.name:
-            return any(owner.controller and owner.uid == pod.metadata.uid for owner in claim.metadata.ownerReferences)
-    return False
 
 
 def needs_volumes(pod: SlimPod, health: Health) -> bool:

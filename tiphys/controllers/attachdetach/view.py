@@ -10,10 +10,10 @@ from tiphys.api.core import v1 as core
 from tiphys.api.helpers.attachments import attachment_name, is_exclusive, unique_name
 from tiphys.api.machinery.conditions import is_true
 from tiphys.api.storage.v1 import CSIDriver, VolumeAttachment
-from tiphys.controllers.attachdetach.plan import Claimant, Health, is_bound, may_use, needs_volumes
+from tiphys.controllers.attachdetach.plan import Claimant, Health, is_bound, needs_volumes
 from tiphys.controllers.shared.nodes import ON_NODE, index_nodes, is_out_of_service
 from tiphys.controllers.shared.slim import PODS, SlimPod
-from tiphys.controllers.shared.volumes import CLAIM, claims_of, index_claims
+from tiphys.controllers.shared.volumes import CLAIM, claims_of, index_claims, may_use
 from tiphys.runtime import ControllerContext, Key, Whole
 
 READS = (

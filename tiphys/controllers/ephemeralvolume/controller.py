@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.pod_claims import ownership_error
 from tiphys.api.machinery.errors import AlreadyExists, NotFound
-from tiphys.controllers.ephemeralvolume.plan import foreign, has_volumes, new_claim, plan
+from tiphys.controllers.ephemeralvolume.plan import has_volumes, new_claim, plan
 from tiphys.controllers.shared.refusal import namespace_ends
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.shared.volumes import CLAIM, index_claims
@@ -90,7 +91,7 @@ class EphemeralVolumeController:
         except AlreadyExists:
             FAILURES.labels().inc()
             there = await self._ctx.client.get(core.PersistentVolumeClaim, claim.metadata.name, claim.metadata.namespace)
-            if why := foreign(pod, there):
+            if why := ownership_error(pod.metadata, there):
                 raise ForeignClaim(why) from None
         except Exception as error:
             FAILURES.labels().inc()

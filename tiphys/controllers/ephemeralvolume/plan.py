@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pod_claims import ephemeral_claim
+from tiphys.api.helpers.pod_claims import ephemeral_claim, ownership_error
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.claim import reference
 from tiphys.controllers.shared.slim import SlimPod
-from tiphys.runtime import controller_of
 
 
 @dataclass(slots=True)
@@ -40,18 +39,9 @@ def plan(pod: SlimPod, find: Callable[[str], core.PersistentVolumeClaim | None])
         claim = find(ephemeral_claim(pod.metadata.name, volume.name))
         if claim is None:
             step.create.append(volume.name)
-        elif why := foreign(pod, claim):
+        elif why := ownership_error(pod.metadata, claim):
             step.foreign[volume.name] = why
     return step
-
-
-def foreign(pod: SlimPod | core.Pod, claim: core.PersistentVolumeClaim) -> str:
-    """Return why a claim cannot be the pod's; "" if it was made for it. A pod never uses data of another owner."""
-    owner = controller_of(claim)
-    if owner is not None and owner.uid == pod.metadata.uid:
-        return ""
-    namespace = claim.metadata.namespace
-    return f"PVC {namespace}/{claim.metadata.name} was not created for pod {namespace}/{pod.metadata.name} (pod is not owner)"
 
 
 def new_claim(pod: core.Pod, volume: core.Volume) -> core.PersistentVolumeClaim | None:

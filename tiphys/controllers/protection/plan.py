@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pod_claims import ephemeral_claim
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.controllers.shared.slim import SlimPod
+from tiphys.controllers.shared.volumes import names_claim, owns_claim
 
 
 def finalizers_after(meta: ObjectMeta, finalizer: str, *, used: bool) -> list[str] | None:
@@ -35,13 +35,7 @@ def uses_claim(pod: SlimPod, claim: core.PersistentVolumeClaim) -> bool:
     if not pod.spec.nodeName or pod.metadata.namespace != claim.metadata.namespace:
         return False
     gone = pod.metadata.deletionTimestamp is not None and pod.metadata.deletionGracePeriodSeconds == 0
-    for volume in pod.spec.volumes:
-        if volume.persistentVolumeClaim is not None and volume.persistentVolumeClaim.claimName == claim.metadata.name:
-            return True
-        made_for = volume.ephemeral is not None and ephemeral_claim(pod.metadata.name, volume.name) == claim.metadata.name
-        if made_for and not gone and any(owner.controller and owner.uid == pod.metadata.uid for owner in claim.metadata.ownerReferences):
-            return True
-    return False
+    return names_claim(pod, claim) or (not gone and owns_claim(pod, claim))
 
 
 def classes_of(obj: core.PersistentVolume | core.PersistentVolumeClaim) -> Iterable[str]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from tiphys.api.core import v1 as core
 from tiphys.api.core.volumes.classes import class_of_claim
+from tiphys.api.helpers.pod_claims import ownership_error
 from tiphys.api.helpers.volume_binding import is_delayed
-from tiphys.runtime.index import controller_of
 from tiphys.scheduler.template import PodInfo
 from tiphys.scheduler.volumes.cache import VolumeCache, is_bound
 from tiphys.scheduler.volumes.pod import PodVolumes
@@ -78,8 +78,8 @@ def _unusable(info: PodInfo, volumes: PodVolumes, cache: VolumeCache) -> Iterato
             yield f'persistentvolumeclaim "{use.name}" bound to non-existent persistentvolume "{claim.spec.volumeName}"'
         elif claim.metadata.deletionTimestamp is not None:
             yield f'persistentvolumeclaim "{use.name}" is being deleted'
-        elif use.ephemeral and ((owner := controller_of(claim)) is None or owner.uid != info.uid):
-            yield f"PVC {volumes.namespace}/{use.name} was not created for pod {info.key} (pod is not owner)"
+        elif use.ephemeral and (error := ownership_error(info.pod.metadata, claim)):
+            yield error
     if sort_claims(volumes, cache).immediate:
         yield "pod has unbound immediate PersistentVolumeClaims"
 
