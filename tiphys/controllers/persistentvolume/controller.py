@@ -19,7 +19,7 @@ from tiphys.controllers.persistentvolume.free import FreeVolumes, is_free
 from tiphys.controllers.persistentvolume.metrics import ASSIGNMENT_ERRORS, ASSIGNMENTS, Operations, collect
 from tiphys.controllers.persistentvolume.plan import BOUND, LOST, Sight, Step, plan
 from tiphys.controllers.persistentvolume.promises import Promises
-from tiphys.controllers.persistentvolume.release import tended_claim
+from tiphys.controllers.persistentvolume.release import claim_with_driver
 from tiphys.controllers.persistentvolume.status import bound, of_class, with_provisioner, with_volume, without_volume
 from tiphys.controllers.shared.slim import PODS, SlimPod
 from tiphys.controllers.shared.volumes import CLAIM, claims_of, index_claims
@@ -136,7 +136,7 @@ class ClaimBindingController:
         if claim is None:
             self._provisioning.abandon(key)
             return DONE
-        claim = await self._write(claim, tended_claim(claim))
+        claim = await self._write(claim, claim_with_driver(claim))
         if claim is None:
             return DONE
         sight = self._look(claim)

@@ -112,8 +112,8 @@ def unbound(volume: core.PersistentVolume) -> core.PersistentVolume:
     )
 
 
-def tended_claim(claim: core.PersistentVolumeClaim) -> core.PersistentVolumeClaim:
-    """A claim that says which CSI driver took over from its provisioner; the same object if it does so already."""
+def claim_with_driver(claim: core.PersistentVolumeClaim) -> core.PersistentVolumeClaim:
+    """A claim that names the CSI driver that took over from its provisioner, if one did; the same object if it is right already."""
     annotations = claim.metadata.annotations
     provisioner = annotations.get(STORAGE_PROVISIONER, annotations.get(STORAGE_PROVISIONER_BETA))
     changed = _with_driver(annotations, provisioner)
@@ -122,8 +122,11 @@ def tended_claim(claim: core.PersistentVolumeClaim) -> core.PersistentVolumeClai
     return msgspec.structs.replace(claim, metadata=msgspec.structs.replace(claim.metadata, annotations=changed))
 
 
-def tended_volume(volume: core.PersistentVolume) -> core.PersistentVolume:
-    """A volume with the annotation and the finalizers that fit its provisioner and its policy; the same object if it has them."""
+def volume_with_driver(volume: core.PersistentVolume) -> core.PersistentVolume:
+    """A volume that names the CSI driver that took over from its provisioner, and has only finalizers of deleters that apply.
+
+    The same object if it is right already.
+    """
     metadata = volume.metadata
     annotations = _with_driver(metadata.annotations, metadata.annotations.get(PROVISIONED_BY))
     finalizers = _finalizers(volume)

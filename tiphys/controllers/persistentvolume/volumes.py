@@ -13,7 +13,7 @@ from tiphys.api.machinery.errors import NotFound
 from tiphys.api.storage.v1 import StorageClass
 from tiphys.controllers.persistentvolume.controller import RESERVED, ROLE, path_of, reserved_for
 from tiphys.controllers.persistentvolume.metrics import Operations
-from tiphys.controllers.persistentvolume.release import GIVEN_UP, RELEASED, release, tended_volume, unbound
+from tiphys.controllers.persistentvolume.release import GIVEN_UP, RELEASED, release, unbound, volume_with_driver
 from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Whole, update_present, write_status
 
 
@@ -55,8 +55,8 @@ class VolumeReleaseController:
         if cached is None:
             self._deletions.end(key, self._ctx.clock)
             return DONE
-        tended = tended_volume(cached)
-        volume = cached if tended is cached else await update_present(self._ctx.client, tended)
+        marked = volume_with_driver(cached)
+        volume = cached if marked is cached else await update_present(self._ctx.client, marked)
         if volume is None:
             return DONE
         claim = await self._claim_of(volume)

@@ -16,7 +16,7 @@ from tiphys.api.well_known import (
     STORAGE_PROVISIONER,
 )
 from tiphys.controllers.persistentvolume.plan import Remark
-from tiphys.controllers.persistentvolume.release import Release, release, tended_claim, tended_volume, unbound
+from tiphys.controllers.persistentvolume.release import Release, claim_with_driver, release, unbound, volume_with_driver
 from tiphys.controllers.persistentvolume.status import with_volume, without_volume
 
 MINE = reserved(uid="uid-data")
@@ -101,20 +101,20 @@ def test_unbinding_keeps_reservations_of_people() -> None:
 )
 def test_finalizers_of_deleters_that_do_not_apply_go(provisioner: str, policy: str, kept: list[str]) -> None:
     both = volume(policy=policy, annotations={PROVISIONED_BY: provisioner}, finalizers=["a", IN_TREE_FINALIZER, PROVISIONER_FINALIZER])
-    assert tended_volume(both).metadata.finalizers == ["a", *kept]
+    assert volume_with_driver(both).metadata.finalizers == ["a", *kept]
 
 
 def test_drivers_that_took_over_are_named() -> None:
-    former = tended_volume(volume(annotations={PROVISIONED_BY: "kubernetes.io/gce-pd"}))
+    former = volume_with_driver(volume(annotations={PROVISIONED_BY: "kubernetes.io/gce-pd"}))
     assert former.metadata.annotations[MIGRATED_TO] == "pd.csi.storage.gke.io"
-    assert tended_volume(former) is former
+    assert volume_with_driver(former) is former
     stale = volume(annotations={**PROVISIONED, MIGRATED_TO: "d"})
-    assert MIGRATED_TO not in tended_volume(stale).metadata.annotations
+    assert MIGRATED_TO not in volume_with_driver(stale).metadata.annotations
     static = volume(annotations={MIGRATED_TO: "d"}, finalizers=[IN_TREE_FINALIZER])
-    assert tended_volume(static) is static
+    assert volume_with_driver(static) is static
     asking = claim(annotations={STORAGE_PROVISIONER: "kubernetes.io/cinder"})
-    assert tended_claim(asking).metadata.annotations[MIGRATED_TO] == "cinder.csi.openstack.org"
-    assert tended_claim(claim(annotations={STORAGE_PROVISIONER: "d"})).metadata.annotations == {STORAGE_PROVISIONER: "d"}
+    assert claim_with_driver(asking).metadata.annotations[MIGRATED_TO] == "cinder.csi.openstack.org"
+    assert claim_with_driver(claim(annotations={STORAGE_PROVISIONER: "d"})).metadata.annotations == {STORAGE_PROVISIONER: "d"}
 
 
 def test_the_status_of_a_claim_shows_its_volume() -> None:
