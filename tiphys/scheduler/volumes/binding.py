@@ -30,6 +30,8 @@ class Choice(NamedTuple):
 
     claim: core.PersistentVolumeClaim
     offers: list[core.PersistentVolume]
+    numbers: dict[str, int]
+    """Number of each offer, by the name of the volume."""
     rows: Codes
 
 
@@ -112,6 +114,7 @@ def _choose(claims: Claims, cluster: Snapshot, rows: Rows, open_rows: Bools) -> 
     choices: list[Choice] = []
     for claim in sorted(searching, key=lambda claim: storage(claim.spec.resources.requests)):
         offers = _offers(claim, cache)
+        numbers = {volume.metadata.name: number for number, volume in enumerate(offers)}
         chosen = np.full(len(open_rows), NO_CHOICE, dtype=np.int32)
         left = open_rows.copy()
         for number, volume in enumerate(offers):
@@ -122,7 +125,7 @@ def _choose(claims: Claims, cluster: Snapshot, rows: Rows, open_rows: Bools) -> 
             left &= ~here
             if not left.any():
                 break
-        choices.append(Choice(claim, offers, chosen))
+        choices.append(Choice(claim, offers, numbers, chosen))
     return choices
 
 
@@ -135,8 +138,7 @@ def _offers(claim: core.PersistentVolumeClaim, cache: VolumeCache) -> list[core.
 
 def _takes(choice: Choice, volume: core.PersistentVolume) -> Bools:
     """Return the rows in which a choice takes a volume."""
-    name = volume.metadata.name
-    number = next((number for number, offer in enumerate(choice.offers) if offer.metadata.name == name), None)
+    number = choice.numbers.get(volume.metadata.name)
     result: Bools = np.equal(choice.rows, number) if number is not None else np.zeros(len(choice.rows), dtype=np.bool_)
     return result
 

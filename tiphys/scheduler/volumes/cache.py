@@ -229,7 +229,7 @@ class VolumeCache:
             elif key in taken.values():
                 yield bind_volume(volume, claim)
 
-    # ---- what is asked ----------------------------------------------------------------------------------------------------------------
+    # ---- lookups ----------------------------------------------------------------------------------------------------------------------
 
     def capacities(self, class_name: str, size: int) -> Iterator[storage.CSIStorageCapacity]:
         """Yield what is known of places with room for a volume of this size, in bytes."""

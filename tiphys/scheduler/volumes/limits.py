@@ -34,7 +34,7 @@ class AttachLimits:
         """PersistentVolume to name of the VolumeAttachment to node."""
         self._known: dict[str, Attached] = {}
 
-    # ---- what changes -----------------------------------------------------------------------------------------------------------------
+    # ---- changes ----------------------------------------------------------------------------------------------------------------------
 
     def put_csi_node(self, node: str, csi_node: storage.CSINode | None) -> None:
         """Record the drivers of a node, or that it has none any more."""
@@ -82,7 +82,7 @@ class AttachLimits:
         """Count the volumes of all nodes anew."""
         self._known.clear()
 
-    # ---- what is asked ----------------------------------------------------------------------------------------------------------------
+    # ---- lookups ----------------------------------------------------------------------------------------------------------------------
 
     def crowded(self, claims: Iterable[ClaimKey]) -> Iterator[str]:
         """Yield the nodes on which a pod with these claims would exceed the limit of a driver."""
