@@ -15,6 +15,7 @@ import msgspec
 from tiphys.api import well_known
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import KubeObject, ObjectMeta
+from tiphys.api.storage.classes import is_default_class
 from tiphys.api.storage.v1 import CSIDriver, CSIDriverSpec, StorageClass
 from tiphys.apiserver.cache.typed_source import TypedSource
 
@@ -23,8 +24,6 @@ CREATED: Final = "tiphys.io/local-path-class"
 
 LocalStorage = Literal["", "disk", "hollow"]
 """Local volumes: none, those of nodes with a disk, or those of hollow nodes, which always have room."""
-
-_DEFAULTS = (well_known.DEFAULT_STORAGE_CLASS, well_known.DEFAULT_STORAGE_CLASS_BETA)
 
 
 def driver(*, has_capacity: bool) -> CSIDriver:
@@ -44,9 +43,9 @@ def nfs_driver() -> CSIDriver:
 
 def storage_class(others: Iterable[StorageClass]) -> StorageClass:
     """Return the class; it is the default one unless another class is."""
-    has_default = any(other.metadata.annotations.get(key) == "true" for other in others for key in _DEFAULTS)
+    annotations = {} if any(map(is_default_class, others)) else {well_known.DEFAULT_STORAGE_CLASS: "true"}
     return StorageClass(
-        metadata=ObjectMeta(name=well_known.LOCAL_PATH, annotations={} if has_default else {well_known.DEFAULT_STORAGE_CLASS: "true"}),
+        metadata=ObjectMeta(name=well_known.LOCAL_PATH, annotations=annotations),
         provisioner=well_known.LOCAL_PATH_DRIVER,
         reclaimPolicy="Delete",
         volumeBindingMode="WaitForFirstConsumer",

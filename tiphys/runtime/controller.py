@@ -241,7 +241,7 @@ class ControlLoop:
         if isinstance(error, StatusError | ConnectionError):
             log.warning("reconcile failed", extra=fields)
         else:
-            # Of attempts that fail one after the other the first one shows the stack: a device that is busy is no news each time.
+            # Only the first failure of several in a row has the stack: a device that stays busy would fill the log with it.
             log.error("reconcile failed", extra=fields, exc_info=error if fields["failures"] == 1 else None)
         return "error"
 

@@ -15,7 +15,7 @@ _NODE_FIELDS: Final = ("nodePublishSecretRef", "nodeStageSecretRef", "nodeExpand
 
 
 class VolumeSecrets:
-    """Index of secrets by the claims of the volumes that refer to them. Follows volumes from the first question on.
+    """Index of claims by the secrets of their volumes. Follows volumes from the first lookup on.
 
     The secrets of the controller's calls are left out: a node never needs them.
     """
