@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.scheduler import make, scalar, scalar_volumes, storage_worlds
+from tests.unit.scheduler import make, scalar, scalar_volumes, storage, storage_worlds
 from tests.unit.scheduler.test_twin import Both
 from tests.unit.scheduler.worlds import NODE_NAMES, ZONE, easy_nodes, modest_pods, nodes, pods, social_pods
 from tiphys.api.core import v1 as core
@@ -224,6 +224,22 @@ def test_decisions_never_share_a_volume(first: tuple[core.Node, ...], furniture:
         for key in plan.provisions:
             assert places.setdefault(key, decision) == decision
     assert not set(owners.values()) & set(places)
+
+
+def test_the_claims_of_a_pod_get_different_volumes() -> None:
+    """The properties above rarely come upon a pod with two claims for which the same volumes are free."""
+    both = both_with((make.node("n0"),))
+    both.put_class(storage.storage_class("manual", provisioner="kubernetes.io/no-provisioner"))
+    for name in ("a", "b"):
+        both.put_claim(storage.claim(name, class_name="manual"))
+    both.put_volume(storage.volume("v0", class_name="manual"))
+    info = both.reader.info(slim_pod(storage.pod_with("p", "a", "b")))
+    assert isinstance(both.cycle.place(info), Diagnosis)
+    both.put_volume(storage.volume("v1", class_name="manual"))
+    assert both.cycle.place(info) == "n0"
+    plan = both.cycle.plan(info, "n0")
+    assert plan is not None
+    assert plan.bindings == (("v0", ("default", "a")), ("v1", ("default", "b")))
 
 
 def with_priority(pod: core.Pod, priority: int) -> core.Pod:
