@@ -14,13 +14,13 @@ from tiphys.apiserver.admission.chain import AdmissionChain, AdmissionPlugin
 from tiphys.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from tiphys.apiserver.admission.escalation import RbacEscalation
 from tiphys.apiserver.admission.limit_ranger import LimitRanger
-from tiphys.apiserver.admission.local_path_restriction import LocalPathRestriction
 from tiphys.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from tiphys.apiserver.admission.node_restriction import NodeRestriction
 from tiphys.apiserver.admission.optional import AlwaysPullImages, DenyServiceExternalIPs, ExtendedResourceToleration
 from tiphys.apiserver.admission.owner_references import OwnerReferencesPermissionEnforcement
 from tiphys.apiserver.admission.pod_security import PodSecurity
 from tiphys.apiserver.admission.priority import Priority
+from tiphys.apiserver.admission.provisioner_restriction import ProvisionerRestriction
 from tiphys.apiserver.admission.resource_quota import ResourceQuotas
 from tiphys.apiserver.admission.runtime_class import RuntimeClass
 from tiphys.apiserver.admission.service_account import ServiceAccounts
@@ -67,7 +67,7 @@ def default_chain(
         LimitRanger(),
         ServiceAccounts(rng or Random()),
         NodeRestriction(authorizer),
-        LocalPathRestriction(),
+        ProvisionerRestriction(),
         TaintNodesByCondition(),
         AlwaysPullImages(),
         PodSecurity(),

@@ -36,8 +36,8 @@ class User(msgspec.Struct, frozen=True):
         return ""
 
     @property
-    def local_path_node(self) -> str:
-        """The node whose local volumes this caller provisions, or ""."""
+    def provisioner_node(self) -> str:
+        """The node whose process this caller provisions volumes for, or ""."""
         if self.name.startswith(LOCAL_PATH_USER) and LOCAL_PATH_USERS in self.groups:
             return self.name[len(LOCAL_PATH_USER) :]
         return ""

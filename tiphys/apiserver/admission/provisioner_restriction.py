@@ -1,4 +1,4 @@
-"""LocalPathRestriction: the provisioner of a node touches local volumes on that node, volumes on NFS shares, and the claims for them.
+"""ProvisionerRestriction: the provisioner of a node touches local volumes on that node, volumes on NFS shares, and the claims for them.
 
 RBAC lets it write volumes and claims; this plugin looks at the objects, as NodeRestriction does for the kubelet. Without it, whoever took
 over one node could delete the volumes of all others, or make a volume of any path of theirs. Volumes on shares are no node's: one
@@ -28,10 +28,10 @@ _SECRETS: Final = (
 )
 
 
-class LocalPathRestriction(AdmissionPlugin):
+class ProvisionerRestriction(AdmissionPlugin):
     """See the module."""
 
-    name = "LocalPathRestriction"
+    name = "ProvisionerRestriction"
 
     def __init__(self) -> None:
         self._checks: dict[type, Callable[[AdmissionRequest, str], str]] = {
@@ -44,7 +44,7 @@ class LocalPathRestriction(AdmissionPlugin):
         return kind.type in self._checks and operation != "CONNECT"
 
     def validate(self, request: AdmissionRequest) -> None:
-        node = request.user.local_path_node
+        node = request.user.provisioner_node
         if node and (fault := self._checks[request.kind.type](request, node)):
             raise request.forbidden(f'the provisioner of node "{node}" {fault}')
 
@@ -58,14 +58,14 @@ def _volume_fault(request: AdmissionRequest, node: str) -> str:
         same = msgspec.structs.replace(new.spec, capacity=old.spec.capacity) == old.spec and new.status == old.status
         return "" if same else "may only change the capacity and the metadata of volumes"
     if isinstance(new, core.PersistentVolume):
-        of = new.spec.claimRef
-        claim = request.source.get(core.PersistentVolumeClaim, of.namespace, of.name) if of is not None else None
-        if of is None or claim is None or claim.metadata.uid != of.uid or not _is_for(new, claim, node, request):
+        reference = new.spec.claimRef
+        claim = request.source.get(core.PersistentVolumeClaim, reference.namespace, reference.name) if reference is not None else None
+        if reference is None or claim is None or claim.metadata.uid != reference.uid or not _is_requested(new, claim, node, request):
             return "may only create volumes for claims that are to be on that node, or of classes of shares"
     return ""
 
 
-def _is_for(volume: core.PersistentVolume, claim: core.PersistentVolumeClaim, node: str, request: AdmissionRequest) -> bool:
+def _is_requested(volume: core.PersistentVolume, claim: core.PersistentVolumeClaim, node: str, request: AdmissionRequest) -> bool:
     """Return whether a new volume is one that the claim asks the provisioner of this node for."""
     source = volume.spec.csi
     if source is None or source.driver != NFS_DRIVER:

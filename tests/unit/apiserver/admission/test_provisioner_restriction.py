@@ -1,4 +1,4 @@
-"""Writes that the provisioner of one node's local volumes may make."""
+"""Writes that the provisioner in a node's process may make: of local volumes there, and of volumes on NFS shares."""
 
 from __future__ import annotations
 
