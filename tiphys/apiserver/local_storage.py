@@ -8,7 +8,7 @@ once in the life of a store, and what the user changes about it, or that it was 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -18,12 +18,10 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.storage.classes import is_default_class
 from tiphys.api.storage.v1 import CSIDriver, CSIDriverSpec, StorageClass
 from tiphys.apiserver.cache.typed_source import TypedSource
+from tiphys.apiserver.settings import LocalStorage
 
 CREATED: Final = "tiphys.io/local-path-class"
 """Annotation of the namespace `kube-system`: `created` once the class has been."""
-
-LocalStorage = Literal["", "disk", "hollow"]
-"""Local volumes: none, those of nodes with a disk, or those of hollow nodes, which always have room."""
 
 
 def driver(*, has_capacity: bool) -> CSIDriver:

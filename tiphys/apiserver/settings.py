@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from tiphys.apiserver.local_storage import LocalStorage
 from tiphys.settings.network import NETWORK
 from tiphys.settings.option import Option
+
+LocalStorage = Literal["", "disk", "hollow"]
+"""Local volumes: none, those of nodes with a disk, or those of hollow nodes, which always have room."""
 
 
 class RequestHeaders(msgspec.Struct, frozen=True):
