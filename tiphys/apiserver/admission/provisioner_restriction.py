@@ -7,7 +7,7 @@ provisioner at a time makes them for the whole cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -71,7 +71,13 @@ def _is_requested(volume: core.PersistentVolume, claim: core.PersistentVolumeCla
     if source is None or source.driver != NFS_DRIVER:
         return claim.metadata.annotations.get(SELECTED_NODE) == node
     storage_class = _share_class(claim, request)
-    return storage_class is not None and storage_class.parameters.get("server") == source.volumeAttributes.get("server")
+    return storage_class is not None and _share(storage_class.parameters) == _share(source.volumeAttributes)
+
+
+def _share(parameters: Mapping[str, str]) -> tuple[str, str]:
+    """Return the server and the share that a class or a volume names. As for the driver, the case of the keys does not count."""
+    values = {key.lower(): value for key, value in parameters.items()}
+    return values.get("server", ""), values.get("share") or values.get("path", "")
 
 
 def _share_class(claim: core.PersistentVolumeClaim, request: AdmissionRequest) -> StorageClass | None:

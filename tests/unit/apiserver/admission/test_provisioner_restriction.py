@@ -66,9 +66,18 @@ async def test_a_volume_on_a_share(world: World) -> None:
     world.source.put(StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters={"server": "nas", "share": "/a"}))
     await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
     await world.delete(volume(source=SHARE, nodeAffinity=None), user=USER)
-    elsewhere = {"csi": {**SHARE["csi"], "volumeAttributes": {"server": "evil", "share": "/a"}}}
-    with pytest.raises(Forbidden):
-        await world.create(volume(source=elsewhere, nodeAffinity=None), user=USER)
+    for other in ({"server": "evil", "share": "/a"}, {"server": "nas", "share": "/"}, {"server": "nas"}):
+        elsewhere = {"csi": {**SHARE["csi"], "volumeAttributes": other}}
+        with pytest.raises(Forbidden):
+            await world.create(volume(source=elsewhere, nodeAffinity=None), user=USER)
+
+
+async def test_a_class_of_shares_may_write_its_parameters_as_the_driver_takes_them(world: World) -> None:
+    shared = claim("")
+    shared.spec.storageClassName = "shared"
+    world.source.put(shared)
+    world.source.put(StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters={"Server": "nas", "Path": "/a"}))
+    await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
 
 
 CSI = {"driver": LOCAL_PATH_DRIVER, "volumeHandle": "x"}
