@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -71,13 +72,18 @@ def _is_requested(volume: core.PersistentVolume, claim: core.PersistentVolumeCla
     if source is None or source.driver != NFS_DRIVER:
         return claim.metadata.annotations.get(SELECTED_NODE) == node
     storage_class = _share_class(claim, request)
-    return storage_class is not None and _share(storage_class.parameters) == _share(source.volumeAttributes)
+    return storage_class is not None and _share_of_class(storage_class.parameters) == _share_of_volume(source.volumeHandle)
 
 
-def _share(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Return the server and the share that a class or a volume names. As for the driver, the case of the keys does not count."""
+def _share_of_class(parameters: Mapping[str, str]) -> list[str]:
+    """Return the server and the share that a class names. As for the driver, the case of the keys does not count."""
     values = {key.lower(): value for key, value in parameters.items()}
-    return values.get("server", ""), values.get("share") or values.get("path", "")
+    return [values.get("server", ""), values.get("share") or values.get("path", "")]
+
+
+def _share_of_volume(handle: str) -> list[str]:
+    """Return the server and the share that begin the handle of a volume: nodes mount what it says, not the volume's attributes."""
+    return [unquote(part) for part in handle.split("#")[:2]]
 
 
 def _share_class(claim: core.PersistentVolumeClaim, request: AdmissionRequest) -> StorageClass | None:

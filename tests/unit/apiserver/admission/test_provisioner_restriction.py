@@ -14,6 +14,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage.v1 import CSIStorageCapacity, StorageClass
 from tiphys.api.well_known import HOSTNAME, LOCAL_PATH_DRIVER, LOCAL_PATH_USER, LOCAL_PATH_USERS, NFS_DRIVER, SELECTED_NODE
 from tiphys.apiserver.auth.user import User
+from tiphys.node.nfs_class.settings import NfsVolume
 
 USER = User(f"{LOCAL_PATH_USER}n1", groups=(LOCAL_PATH_USERS, "system:authenticated"))
 
@@ -53,31 +54,38 @@ async def test_a_volume_for_a_claim_of_the_node(world: World) -> None:
     await world.delete(volume(), user=USER)
 
 
-SHARE = {"csi": {"driver": NFS_DRIVER, "volumeHandle": "x", "volumeAttributes": {"server": "nas", "share": "/a"}}}
+def on_share(server: str = "nas", share: str = "/a b") -> core.PersistentVolume:
+    handle = NfsVolume(server=server, share=share, directory="pvc-c1", name="pvc-c1").handle
+    attributes = {"server": "nas", "share": "/a b", "subDir": "pvc-c1"}
+    source = {"csi": {"driver": NFS_DRIVER, "volumeHandle": handle, "volumeAttributes": attributes}}
+    return volume(source=source, nodeAffinity=None)
+
+
+def shares(**parameters: str) -> StorageClass:
+    return StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters=parameters)
 
 
 async def test_a_volume_on_a_share(world: World) -> None:
     world.source.put(claim(""))
     with pytest.raises(Forbidden, match="may only create volumes for claims that are to be on that node, or of classes of shares"):
-        await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
+        await world.create(on_share(), user=USER)
     shared = claim("")
     shared.spec.storageClassName = "shared"
     world.source.put(shared)
-    world.source.put(StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters={"server": "nas", "share": "/a"}))
-    await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
-    await world.delete(volume(source=SHARE, nodeAffinity=None), user=USER)
-    for other in ({"server": "evil", "share": "/a"}, {"server": "nas", "share": "/"}, {"server": "nas"}):
-        elsewhere = {"csi": {**SHARE["csi"], "volumeAttributes": other}}
+    world.source.put(shares(server="nas", share="/a b"))
+    await world.create(on_share(), user=USER)
+    await world.delete(on_share(), user=USER)
+    for elsewhere in (on_share(server="evil"), on_share(share="/"), on_share(server="", share="")):
         with pytest.raises(Forbidden):
-            await world.create(volume(source=elsewhere, nodeAffinity=None), user=USER)
+            await world.create(elsewhere, user=USER)
 
 
 async def test_a_class_of_shares_may_write_its_parameters_as_the_driver_takes_them(world: World) -> None:
     shared = claim("")
     shared.spec.storageClassName = "shared"
     world.source.put(shared)
-    world.source.put(StorageClass(metadata=ObjectMeta(name="shared"), provisioner=NFS_DRIVER, parameters={"Server": "nas", "Path": "/a"}))
-    await world.create(volume(source=SHARE, nodeAffinity=None), user=USER)
+    world.source.put(shares(Server="nas", Path="/a b"))
+    await world.create(on_share(), user=USER)
 
 
 CSI = {"driver": LOCAL_PATH_DRIVER, "volumeHandle": "x"}
