@@ -11,11 +11,11 @@ from tiphys.aio.clock import Clock
 from tiphys.client.client import Client
 from tiphys.daemon.credentials import wait_for_client
 from tiphys.daemon.settings import ClusterSettings
-from tiphys.node.local_path.driver import LocalPathDriver
 from tiphys.node.local_path.storage import Storage
 
 if TYPE_CHECKING:
     from tiphys.csi.driver import Driver
+    from tiphys.node.local_path.driver import LocalPathDriver
     from tiphys.runtime import Controller
     from tiphys.sidecar.facts import DriverFacts
     from tiphys.sidecar.settings import ProvisionSettings
@@ -30,6 +30,8 @@ ANSWER_SECONDS = 60.0
 
 def driver_of(settings: ClusterSettings) -> LocalPathDriver:
     """Return the driver of this node's volumes."""
+    from tiphys.node.local_path.driver import LocalPathDriver
+
     return LocalPathDriver(settings.local_storage_dir, node=settings.node_name, overcommit=settings.local_storage.overcommit)
 
 

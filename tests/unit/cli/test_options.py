@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -23,6 +25,21 @@ from tiphys.settings.option import bound
 )
 def test_durations(text: str, expected: int) -> None:
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("tiphys.cli.options", ("asyncio", "yaml", "tiphys.api.core.v1", "google.protobuf")),
+        ("tiphys.cli.status, tiphys.daemon.local_storage", ("google.protobuf", "tiphys.csi")),
+        ("tiphys.daemon.server", ("google.protobuf", "grpc", "tiphys.csi")),
+    ],
+    ids=["options", "status", "server"],
+)
+def test_start_up_loads_only_what_it_needs(module: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([name for name in {absent!r} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("text", ["", "h", "1x", "-1h", "1.5h"])
