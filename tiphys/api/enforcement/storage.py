@@ -145,7 +145,7 @@ STORAGE_DRIVERS = Section(
         *enforced(storage.CSIDriverSpec, "nodeAllocatableUpdatePeriodSeconds", "node.csi.allocatable"),
         *dropped(storage.CSIDriverSpec, "preventPodSchedulingIfMissing", {"preventPodSchedulingIfMissing": True}),
         *enforced(storage.CSINodeDriver, "name nodeID", "sidecar.attach.plan", "node.csi.node_info"),
-        *enforced(storage.CSINodeDriver, "topologyKeys", "sidecar.provision.places"),
+        *enforced(storage.CSINodeDriver, "topologyKeys", "sidecar.places"),
         *enforced(storage.CSINodeDriver, "allocatable", "scheduler.volumes.limits"),
         *enforced(storage.CSIStorageCapacity, "nodeTopology", "scheduler.volumes.binding"),
         *enforced(storage.CSIStorageCapacity, "storageClassName capacity maximumVolumeSize", "scheduler.volumes.cache"),

@@ -12,7 +12,7 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Wh
 from tiphys.sidecar.bounded import BoundedDriver
 from tiphys.sidecar.capacity.plan import DRIVER_LABEL, MANAGER_LABEL, Cell, cell_of, cells, filled, updated
 from tiphys.sidecar.facts import DriverFacts
-from tiphys.sidecar.provision.places import CSI_NODES, NODES, CachedPlaces, LabeledNode, OnePlace, Places, keys_of
+from tiphys.sidecar.places import CSI_NODES, NODES, CachedPlaces, LabeledNode, OnePlace, Places, keys_of
 from tiphys.sidecar.provision.plan import driver_parameters
 from tiphys.sidecar.secrets import BadParameters
 from tiphys.sidecar.settings import CapacitySettings, ProvisionSettings

@@ -28,8 +28,8 @@ from tiphys.sidecar.access import Incompatible
 from tiphys.sidecar.bounded import BoundedDriver, unreadable
 from tiphys.sidecar.facts import DriverFacts
 from tiphys.sidecar.names import CLAIM_FINALIZER, SELECTED_NODE
+from tiphys.sidecar.places import CSI_NODES, NODES, CachedPlaces, OnePlace, Places
 from tiphys.sidecar.provision import plan
-from tiphys.sidecar.provision.places import CSI_NODES, NODES, CachedPlaces, OnePlace, Places
 from tiphys.sidecar.provision.source import BadSource, Ignored, content_source
 from tiphys.sidecar.provision.volume import persistent_volume
 from tiphys.sidecar.secrets import BadParameters

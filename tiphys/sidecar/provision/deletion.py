@@ -18,8 +18,8 @@ from tiphys.sidecar import secrets
 from tiphys.sidecar.bounded import BoundedDriver
 from tiphys.sidecar.facts import DriverFacts
 from tiphys.sidecar.names import PROVISIONED_BY, PV_FINALIZER
+from tiphys.sidecar.places import is_served_by
 from tiphys.sidecar.settings import ProvisionSettings
-from tiphys.sidecar.topology import is_reachable
 from tiphys.sidecar.writes import add_finalizer, current, remove_finalizer
 
 Step = Literal["nothing", "delete", "protect", "unprotect"]
@@ -74,7 +74,7 @@ class DeletionController:
     async def reconcile(self, key: Key) -> Result:
         volume = self._volumes.get(key)
         next_ = "nothing" if volume is None else step(volume, self._facts.name)
-        if volume is None or next_ == "nothing" or not await self._is_mine(volume):
+        if volume is None or next_ == "nothing" or not await is_served_by(self._ctx.client, self._node, volume):
             return DONE
         if next_ == "protect":
             await add_finalizer(self._ctx.client, volume, PV_FINALIZER)
@@ -83,14 +83,6 @@ class DeletionController:
         else:
             await self._delete(volume)
         return DONE
-
-    async def _is_mine(self, volume: core.PersistentVolume) -> bool:
-        if not self._node:
-            return True
-        if volume.spec.nodeAffinity is None:
-            return False
-        node = await self._ctx.client.get(core.Node, self._node)
-        return is_reachable(volume.spec.nodeAffinity, node.metadata.labels)
 
     async def _delete(self, volume: core.PersistentVolume) -> None:
         client = self._ctx.client

@@ -13,10 +13,10 @@ from tiphys.sidecar import secrets
 from tiphys.sidecar.access import capability_of
 from tiphys.sidecar.bounded import BoundedDriver
 from tiphys.sidecar.facts import DriverFacts
+from tiphys.sidecar.places import is_served_by
 from tiphys.sidecar.resize import plan
 from tiphys.sidecar.resize.status import write
 from tiphys.sidecar.settings import ProvisionSettings
-from tiphys.sidecar.topology import is_reachable
 
 INFEASIBLE_RETRY = 300.0
 """Seconds until a driver is asked again for what it said it can never do."""
@@ -44,7 +44,7 @@ class ResizeController:
         self._ctx = ctx
         self._claims = ctx.read(core.PersistentVolumeClaim)
         self._volumes = ctx.read(core.PersistentVolume)
-        ctx.watch(self._claims, when=_matters)
+        ctx.watch(self._claims, when=plan.matters)
         ctx.watch(self._volumes, _claim_of, when=lambda old, new: old is None and new is not None)
 
     async def reconcile(self, key: Key) -> Result:
@@ -53,17 +53,9 @@ class ResizeController:
         if claim is None or volume is None or not plan.is_bound(claim, volume, self._facts.name):
             return DONE
         size = plan.target(claim, volume)
-        if size is None or not await self._is_mine(volume):
+        if size is None or not await is_served_by(self._ctx.client, self._node, volume):
             return DONE
         return await self._resize(claim, volume, size)
-
-    async def _is_mine(self, volume: core.PersistentVolume) -> bool:
-        if not self._node:
-            return True
-        if volume.spec.nodeAffinity is None:
-            return False
-        node = await self._ctx.client.get(core.Node, self._node)
-        return is_reachable(volume.spec.nodeAffinity, node.metadata.labels)
 
     async def _resize(self, claim: core.PersistentVolumeClaim, volume: core.PersistentVolume, size: int) -> Result:
         client, now = self._ctx.client, self._ctx.clock.now()
@@ -121,10 +113,3 @@ class ResizeController:
 def _claim_of(volume: core.PersistentVolume) -> Iterable[Key]:
     of = volume.spec.claimRef
     return [Key(of.namespace, of.name)] if of is not None else []
-
-
-def _matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:
-    """Return whether a change is a reason to look at a claim again; what this loop writes into its status is none."""
-    if old is None or new is None:
-        return new is not None
-    return old.spec != new.spec or old.status.phase != new.status.phase or old.metadata.uid != new.metadata.uid

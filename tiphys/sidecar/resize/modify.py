@@ -18,7 +18,7 @@ from tiphys.runtime import DONE, ControllerContext, Declaration, Key, Result, Wh
 from tiphys.sidecar.bounded import BoundedDriver
 from tiphys.sidecar.facts import DriverFacts
 from tiphys.sidecar.resize.controller import INFEASIBLE_RETRY
-from tiphys.sidecar.resize.plan import condition, is_bound, is_infeasible, without
+from tiphys.sidecar.resize.plan import condition, is_bound, is_infeasible, matters, without
 from tiphys.sidecar.resize.status import write
 from tiphys.sidecar.settings import ProvisionSettings
 
@@ -83,7 +83,7 @@ class ModifyController:
         self._volumes = ctx.read(core.PersistentVolume)
         self._classes = ctx.read(VolumeAttributesClass)
         self._claims.add_index(CLASS, _class_index)
-        ctx.watch(self._claims, when=_matters)
+        ctx.watch(self._claims, when=matters)
         ctx.watch(self._classes, self._users, when=lambda old, new: old is None)
 
     def _users(self, class_: VolumeAttributesClass) -> Iterable[Key]:
@@ -143,10 +143,3 @@ class ModifyController:
 
 def _class_index(claim: core.PersistentVolumeClaim) -> Iterable[str]:
     return (claim.spec.volumeAttributesClassName or "",)
-
-
-def _matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:
-    """Return whether a change is a reason to look at a claim again; what this loop writes into its status is none."""
-    if old is None or new is None:
-        return new is not None
-    return old.spec != new.spec or old.status.phase != new.status.phase or old.metadata.uid != new.metadata.uid

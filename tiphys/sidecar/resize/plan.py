@@ -33,6 +33,13 @@ FILE_SYSTEM_PENDING: Final = "FileSystemResizePending"
 CONDITIONS: Final = (RESIZING, ERROR, FILE_SYSTEM_PENDING, "NodeResizeError")
 
 
+def matters(old: core.PersistentVolumeClaim | None, new: core.PersistentVolumeClaim | None) -> bool:
+    """Return whether a change is a reason to look at a claim again; what the loops write into its status is none."""
+    if old is None or new is None:
+        return new is not None
+    return old.spec != new.spec or old.status.phase != new.status.phase or old.metadata.uid != new.metadata.uid
+
+
 def is_bound(claim: core.PersistentVolumeClaim, volume: core.PersistentVolume | None, driver: str) -> bool:
     """Return whether claim and volume are bound to one another, and the volume is the driver's."""
     if volume is None or volume.spec.csi is None or volume.spec.csi.driver != driver or claim.metadata.deletionTimestamp is not None:

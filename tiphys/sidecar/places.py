@@ -12,7 +12,7 @@ from tiphys.api.meta.v1 import KubeObject, ObjectMeta
 from tiphys.api.storage.v1 import CSINode
 from tiphys.client.client import Client
 from tiphys.runtime import ControllerContext, Key, Slim, Whole
-from tiphys.sidecar.topology import Place
+from tiphys.sidecar.topology import Place, is_reachable
 
 
 class LabeledNode(KubeObject, forbid_unknown_fields=False):
@@ -75,6 +75,19 @@ class OnePlace:
             return []
         keys = keys_of(csi_node, self._driver)
         return [Place(self._node, keys, node.metadata.labels)] if keys else []
+
+
+async def is_served_by(client: Client, node: str, volume: core.PersistentVolume) -> bool:
+    """Return whether the loops of a node serve a volume: it is bound to a place that the node can reach. Raises StatusError.
+
+    Without a node, the loops serve all volumes.
+    """
+    if not node:
+        return True
+    if volume.spec.nodeAffinity is None:
+        return False
+    labels = (await client.get(core.Node, node)).metadata.labels
+    return is_reachable(volume.spec.nodeAffinity, labels)
 
 
 def keys_of(csi_node: CSINode, driver: str) -> tuple[str, ...]:
