@@ -20,6 +20,7 @@ from tiphys.sidecar.names import CLAIM_FINALIZER, PROVISIONED_BY, PV_FINALIZER, 
 from tiphys.sidecar.provision.controller import ProvisionController
 from tiphys.sidecar.provision.deletion import DeletionController
 from tiphys.sidecar.settings import ProvisionSettings
+from tiphys.sidecar.topology import affinity_of
 from tiphys.sidecar.writes import remove_finalizer
 from tiphys.testing import eventually
 from tiphys.testing.crashes import crash_between_writes
@@ -242,6 +243,18 @@ async def test_a_released_volume_is_deleted(api: MemoryApi) -> None:
         await manager.loops[1].ctx.recorder.flush()
     assert driver.volumes == {}
     assert ("VolumeFailedDelete", "rpc error: code = Internal desc = in use") in events(api)
+
+
+async def test_a_node_deletes_only_volumes_that_it_can_reach(api: MemoryApi) -> None:
+    driver = ScriptedDriver()
+    zones = {name: affinity_of([pb.Topology(segments={"zone": zone})]) for name, zone in (("here", "a"), ("there", "b"))}
+    released = [volume(name, phase="Released", nodeAffinity=affinity) for name, affinity in zones.items()]
+    api.add(core.Node(metadata=ObjectMeta(name="n1", labels={"zone": "a"})), *released, volume("anywhere", phase="Released"))
+    async with running_loops(api.client(), *loops(driver, ProvisionSettings(node="n1"))):
+        await eventually(lambda: api.find(core.PersistentVolume, "here") is None)
+        await asyncio.sleep(60)
+    assert [one.volume_id for one in driver.of("DeleteVolume")] == ["id-here"]
+    assert {one.metadata.name for one in api.list(core.PersistentVolume)} == {"there", "anywhere"}
 
 
 @pytest.mark.parametrize(("policy", "phase"), [("Retain", "Released"), ("Delete", "Bound"), ("Delete", "Failed")])

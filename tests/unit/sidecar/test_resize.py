@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from tests.unit.sidecar.driver import GI, ScriptedDriver, facts, pending
 from tests.unit.sidecar.make import VOLUME, bound_claim, storage_class, volume
 from tiphys.api.core import v1 as core
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.csi.errors import Failed, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.sidecar.resize.controller import ResizeController
 from tiphys.sidecar.settings import ProvisionSettings
+from tiphys.sidecar.topology import affinity_of
 from tiphys.testing import eventually
 from tiphys.testing.crashes import crash_between_writes
 from tiphys.testing.loops import run_loops, running_loops
@@ -23,14 +26,15 @@ pytestmark = pytest.mark.looptime
 HANDLE = f"id-{VOLUME}"
 
 
-def loop(driver: ScriptedDriver, *without: str, expansion: str = "") -> partial[ResizeController]:
-    return partial(ResizeController, driver, facts(*without, expansion=expansion), ProvisionSettings())
+def loop(driver: ScriptedDriver, *without: str, expansion: str = "", node: str = "") -> partial[ResizeController]:
+    return partial(ResizeController, driver, facts(*without, expansion=expansion), ProvisionSettings(node=node))
 
 
-def add_objects(api: MemoryApi, size: str = "3Gi", *, node_expansion: bool = False) -> ScriptedDriver:
+def add_objects(api: MemoryApi, size: str = "3Gi", *, node_expansion: bool = False, zone: str = "") -> ScriptedDriver:
     driver = ScriptedDriver(node_expansion=node_expansion)
     driver.volumes[HANDLE] = pb.Volume(volume_id=HANDLE, capacity_bytes=GI)
-    api.add(storage_class(), volume(), bound_claim(size))
+    affinity = affinity_of([pb.Topology(segments={"zone": zone})]) if zone else None
+    api.add(storage_class(), volume(nodeAffinity=affinity), bound_claim(size))
     return driver
 
 
@@ -81,6 +85,15 @@ async def test_a_driver_that_grows_volumes_on_nodes_alone(api: MemoryApi) -> Non
     async with running_loops(api.client(), loop(driver, "EXPAND_VOLUME", expansion="ONLINE")):
         await eventually(lambda: status(api).allocatedResourceStatuses == {"storage": "NodeResizePending"})
     assert driver.calls == []
+
+
+@pytest.mark.parametrize(("zone", "grows"), [("a", True), ("b", False), ("", False)])
+async def test_a_node_grows_only_volumes_that_it_can_reach(api: MemoryApi, zone: str, grows: bool) -> None:
+    driver = add_objects(api, zone=zone)
+    api.add(core.Node(metadata=ObjectMeta(name="n1", labels={"zone": "a"})))
+    async with running_loops(api.client(), loop(driver, node="n1")):
+        await asyncio.sleep(60)
+    assert is_grown(api) == bool(driver.calls) == grows
 
 
 async def test_an_error_is_shown_and_passes(api: MemoryApi) -> None:
