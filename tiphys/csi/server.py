@@ -1,7 +1,8 @@
-"""Serving a driver of this process on a unix socket."""
+"""Serving on unix sockets: a driver of this process, or any other gRPC service."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -27,21 +28,30 @@ async def served(driver: Driver, socket_path: Path) -> AsyncIterator[None]:
     for service in pb.DESCRIPTOR.services_by_name.values():
         handlers = {method.name: _handler(driver, method) for method in service.methods}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
-    _make_room(socket_path)
-    if not server.add_insecure_port(f"unix://{socket_path}"):
-        raise OSError(98, f"cannot listen at {socket_path}")
+    make_room(socket_path)
+    bind(server, socket_path)
     await server.start()
     os.chmod(socket_path, 0o600)
     try:
         yield
     finally:
         await server.stop(grace=1)
-        _make_room(socket_path)
+        make_room(socket_path)
 
 
-def _make_room(socket_path: Path) -> None:
+def make_room(socket_path: Path) -> None:
+    """Create the directory of a socket and remove the socket of an earlier process. Raises OSError."""
     socket_path.parent.mkdir(parents=True, exist_ok=True)
     socket_path.unlink(missing_ok=True)
+
+
+def bind(server: Any, socket_path: Path) -> None:
+    """Bind a gRPC server to a socket. Raises OSError when that is impossible."""
+    try:
+        server.add_insecure_port(f"unix://{socket_path}")
+    except RuntimeError as error:
+        # gRPC logs the cause and raises without it.
+        raise OSError(errno.EINVAL, "no socket can be created here", str(socket_path)) from error
 
 
 def _handler(driver: Driver, method: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tiphys.csi.pb import registration_pb2 as pb
+from tiphys.csi.server import bind, make_room
 from tiphys.obs.logging import get_logger
 
 log = get_logger(__name__)
@@ -17,7 +18,7 @@ _SERVICE = "pluginregistration.Registration"
 
 
 class RegistrationFailed(Exception):
-    """The kubelet refused the driver; the message is the kubelet's."""
+    """The driver cannot be introduced to the kubelet, or was refused by it."""
 
 
 class Registration:
@@ -30,7 +31,7 @@ class Registration:
         self._refused: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises RegistrationFailed when the kubelet refuses the driver, OSError when the path cannot be used."""
+        """Serve until cancelled. Raises RegistrationFailed when the kubelet refuses the driver or the socket cannot be created."""
         import grpc
 
         self._refused = asyncio.get_running_loop().create_future()
@@ -40,9 +41,12 @@ class Registration:
             "NotifyRegistrationStatus": _handler(grpc, self._notify, pb.RegistrationStatus, pb.RegistrationStatusResponse),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-        await asyncio.to_thread(_make_room, self.path)
-        if not server.add_insecure_port(f"unix://{self.path}"):
-            raise OSError(98, f"cannot listen at {self.path}")
+        try:
+            await asyncio.to_thread(make_room, self.path)
+            bind(server, self.path)
+        except OSError as error:
+            message = f"cannot listen at {self.path}: {error.strerror}; choose another directory with --plugin-registration-path"
+            raise RegistrationFailed(message) from error
         await server.start()
         await asyncio.to_thread(os.chmod, self.path, 0o600)
         try:
@@ -59,11 +63,6 @@ class Registration:
         if not request.plugin_registered and self._refused is not None and not self._refused.done():
             self._refused.set_result(f"the kubelet refused the driver {self._info.name}: {request.error}")
         return pb.RegistrationStatusResponse()
-
-
-def _make_room(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def _handler(grpc: Any, answer: Any, request: Any, response: Any) -> Any:

@@ -46,6 +46,12 @@ async def client(tmp_path: Path, driver: Volumes) -> AsyncIterator[CsiClient]:
     await client.close()
 
 
+async def test_a_path_that_is_too_long_for_a_socket_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no socket can be created here"):
+        async with served(Volumes(), tmp_path / ("d" * 120)):
+            raise AssertionError("served")
+
+
 async def test_carries_requests_and_answers(client: CsiClient, driver: Volumes) -> None:
     answer = await client.CreateVolume(pb.CreateVolumeRequest(name="v", capacity_range=pb.CapacityRange(required_bytes=5)))
     assert (answer.volume.volume_id, answer.volume.capacity_bytes) == ("v", 5)

@@ -28,6 +28,7 @@ from tiphys.daemon.saved import checked_settings
 from tiphys.daemon.settings import SettingsError
 from tiphys.daemon.sidecar import Sidecar
 from tiphys.sidecar.names import CLAIM_FINALIZER, STORAGE_PROVISIONER
+from tiphys.sidecar.registration import Registration, RegistrationFailed
 from tiphys.testing import eventually
 from tiphys.testing.api_server import running_api_server
 
@@ -176,6 +177,14 @@ async def test_a_refused_driver_ends_the_process(tmp_path: Path) -> None:
             await _ask(channel, "NotifyRegistrationStatus", status, registration_pb2.RegistrationStatusResponse)
         assert await asyncio.wait_for(process.wait(), 60) == 1
         assert f"the kubelet refused the driver {NAME}: no thanks" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("directory", ["file/below", "d" * 120], ids=["not a directory", "too long"])
+async def test_a_registration_socket_that_cannot_be_created_is_an_error_of_the_options(tmp_path: Path, directory: str) -> None:
+    (tmp_path / "file").touch()
+    registration = Registration(NAME, "/var/csi.sock", tmp_path / directory)
+    with pytest.raises(RegistrationFailed, match=r"cannot listen at .*; choose another directory with --plugin-registration-path"):
+        await asyncio.wait_for(registration.run(), 60)
 
 
 async def _ask(channel: grpc.aio.Channel, verb: str, request: object, answer: type) -> registration_pb2.PluginInfo:
