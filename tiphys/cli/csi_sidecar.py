@@ -13,8 +13,8 @@ from tiphys.cli.running import run_daemon
 @click.command()
 @field_options(VERBS["csi-sidecar"])
 def command(**options: Any) -> None:
-    """Run the sidecar of a CSI driver in the foreground, against any API server: it makes, attaches, resizes and snapshots volumes, as far
-    as the driver can.
+    """Run the sidecar of a CSI driver in the foreground, against any API server. It provisions, attaches, resizes and snapshots volumes, as
+    far as the driver supports it.
     """
     from tiphys.daemon.sidecar import Sidecar
 

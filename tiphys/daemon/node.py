@@ -45,10 +45,10 @@ class NodeDaemon:
         self.started = int(self.clock.now().timestamp())
         self.local_volumes = driver_of(settings) if settings.local_storage.enabled else None
         """Driver of volumes on this machine's disk, which the provisioner and the kubelet share."""
-        self.nfs_volumes = nfs_storage.driver_of(settings) if settings.local_storage.enabled else None
-        """Driver of volumes on NFS shares."""
         self._shown = asyncio.Event()
         """Set once the API shows that driver on the node."""
+        self.nfs_volumes = nfs_storage.driver_of(settings) if settings.local_storage.enabled else None
+        """Driver of volumes on NFS shares."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`; containers keep running. Raises ContainerdError when no runtime is available."""

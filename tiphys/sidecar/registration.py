@@ -1,4 +1,4 @@
-"""Introducing a driver to the kubelet ("CSI node-driver-registrar"): a socket in the kubelet's directory, on which it asks for the name."""
+"""Registration of a driver with the kubelet ("CSI node-driver-registrar"): a socket in its directory, on which it asks for the name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SERVICE = "pluginregistration.Registration"
 
 
 class RegistrationFailed(Exception):
-    """The driver cannot be introduced to the kubelet, or was refused by it."""
+    """The driver cannot be registered with the kubelet, or was refused by it."""
 
 
 class Registration:

@@ -13,24 +13,25 @@ from tiphys.settings.option import Option
 class ProvisionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the loops that call a driver."""
 
-    timeout: Annotated[float, Option("--timeout", "Time that the driver has for each answer.", is_duration=True, minimum=1)] = 10.0
+    timeout: Annotated[float, Option("--timeout", "Maximum duration of each call to the driver.", is_duration=True, minimum=1)] = 10.0
     volume_name_prefix: Annotated[
-        str, Option("--volume-name-prefix", "Beginning of the names of volumes, before the claim's uid.", metavar="PREFIX")
+        str, Option("--volume-name-prefix", "Prefix of the names of volumes, which end in the claim's UID.", metavar="PREFIX")
     ] = "pvc"
     snapshot_name_prefix: Annotated[
-        str, Option("--snapshot-name-prefix", "Beginning of the names of snapshots, before the snapshot's uid.", metavar="PREFIX")
+        str,
+        Option("--snapshot-name-prefix", "Prefix of the names of snapshots, which end in the snapshot's UID.", metavar="PREFIX"),
     ] = "snapshot"
     default_fstype: Annotated[
-        str, Option("--default-fstype", "File system of volumes whose class names none.", metavar="FSTYPE", default="the driver's")
+        str, Option("--default-fstype", "File system of volumes whose storage class names none.", metavar="FSTYPE", default="the driver's")
     ] = ""
     extra_create_metadata: Annotated[
-        bool, Option("--extra-create-metadata", "Tell the driver the names of the claim and the volume when it creates one.")
+        bool, Option("--extra-create-metadata", "Pass the names of the claim and of its volume to the driver when it creates the volume.")
     ] = False
-    strict_topology: Annotated[
-        bool, Option("--strict-topology", "Request volumes at the selected node alone, not at other places that would do.")
-    ] = False
+    strict_topology: Annotated[bool, Option("--strict-topology", "Request volumes in the topology segment of the selected node only.")] = (
+        False
+    )
     immediate_topology: Annotated[
-        bool, Option("--immediate-topology", "Name the places of all nodes when no node is selected for a claim.")
+        bool, Option("--immediate-topology", "Request volumes in the topology segments of all nodes when a claim has no selected node.")
     ] = True
     node: str = ""
     """Node whose claims alone are provisioned (distributed provisioning); empty for all claims."""
@@ -39,12 +40,14 @@ class ProvisionSettings(msgspec.Struct, frozen=True, kw_only=True):
 class CapacitySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the storage capacity that schedulers read."""
 
-    enabled: Annotated[bool, Option("--enable-capacity", "Keep a CSIStorageCapacity for each class at each place.")] = False
+    enabled: Annotated[bool, Option("--enable-capacity", "Publish a CSIStorageCapacity for each storage class and topology segment.")] = (
+        False
+    )
     poll_interval: Annotated[
-        float, Option("--capacity-poll-interval", "Time between questions to the driver.", is_duration=True, minimum=1)
+        float, Option("--capacity-poll-interval", "Time between requests for the capacity of the driver.", is_duration=True, minimum=1)
     ] = 60.0
     for_immediate_binding: Annotated[
-        bool, Option("--capacity-for-immediate-binding", "Keep capacity also for classes that bind at once.")
+        bool, Option("--capacity-for-immediate-binding", "Publish the capacity for storage classes with immediate binding, too.")
     ] = False
 
 
@@ -88,19 +91,24 @@ class ElectionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistrationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the introduction of a driver to the kubelet (node-driver-registrar)."""
+    """Settings of the registration of a driver with the kubelet (node-driver-registrar)."""
 
     socket: Annotated[
         str,
         Option(
             "--kubelet-registration-path",
-            "Path of the driver's socket as the kubelet sees it; introduces the driver to the kubelet.",
+            "Path of the driver's socket on the host, under which the driver is registered with the kubelet.",
             metavar="PATH",
             default="none",
         ),
     ] = ""
     directory: Annotated[
-        str, Option("--plugin-registration-path", "Directory of the kubelet's plugins, as this process sees it.", metavar="DIRECTORY")
+        str,
+        Option(
+            "--plugin-registration-path",
+            "Directory in which the kubelet looks for sockets of plugins, as mounted here.",
+            metavar="DIRECTORY",
+        ),
     ] = "/registration"
 
 
@@ -110,12 +118,12 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     csi_address: Annotated[str, Option("--csi-address", "Path or unix:// URL of the driver's socket.", metavar="SOCKET")] = (
         "/run/csi/socket"
     )
-    worker_threads: Annotated[int, Option("--worker-threads", "Number of objects of a kind that are worked on at once.", minimum=1)] = 100
+    worker_threads: Annotated[int, Option("--worker-threads", "Maximum number of objects of a kind to process at once.", minimum=1)] = 100
     node_deployment: Annotated[
         bool,
         Option(
             "--node-deployment",
-            "Provision only for claims whose selected node is this one, without election. The environment variable NODE_NAME names it.",
+            "Provision only for claims whose selected node is this one, without election. NODE_NAME in the environment names the node.",
         ),
     ] = False
     feature_gates: Annotated[
@@ -123,7 +131,7 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = {}
     snapshot_controller: Annotated[
         bool,
-        Option("--snapshot-controller", "Run the snapshot controller, which all drivers have in common."),
+        Option("--snapshot-controller", "Run the snapshot controller, which all drivers share."),
     ] = True
     http_endpoint: Annotated[
         str,

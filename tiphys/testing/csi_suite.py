@@ -313,7 +313,7 @@ class CsiSuite(CsiCase):
         with pytest.raises(NotFound):
             await expand(ABSENT, self.size)
 
-    async def test_volumes_are_where_they_are_wanted(self, driver: Driver) -> None:
+    async def test_creates_volumes_where_the_topology_requires(self, driver: Driver) -> None:
         await self.need(driver, Can.CREATE_DELETE_VOLUME)
         topology = (await driver.NodeGetInfo(pb.NodeGetInfoRequest())).accessible_topology
         if not topology.segments:

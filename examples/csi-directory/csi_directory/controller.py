@@ -91,10 +91,10 @@ class Controller:
         if not fits or volume.backing != backing or volume.source != source_id or (zones and volume.zone not in zones):
             raise AlreadyExists(f"there is another volume {volume.name[:200]!r}, of {volume.size} bytes")
 
-    def _zone_for(self, wanted: pb.TopologyRequirement) -> str:
+    def _zone_for(self, requirement: pb.TopologyRequirement) -> str:
         """Return the zone to make a volume in: the first choice that has a node. Raises Exhausted when there is none."""
-        choices = [*_zones(wanted.preferred), *_zones(wanted.requisite)]
-        if not choices and not wanted.requisite and not wanted.preferred:
+        choices = [*_zones(requirement.preferred), *_zones(requirement.requisite)]
+        if not choices and not requirement.requisite and not requirement.preferred:
             return self.zone
         known = {node.zone for node in self.store.nodes().values()} | {self.zone}
         for zone in choices:
