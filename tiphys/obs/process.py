@@ -1,4 +1,6 @@
-"""Metrics of the process itself: time, memory, files and version ("process_*", "python_info", "kubernetes_build_info")."""
+"""The process itself: its capabilities, and metrics of time, memory, files and version ("process_*", "python_info",
+"kubernetes_build_info").
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Final
 
 from tiphys.obs import metrics
+
+CAP_SYS_RESOURCE: Final = 24
+"""Number of the capability to exceed limits of resources ("capabilities(7)")."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -42,6 +48,14 @@ def _memory() -> tuple[int, int]:
         unit = os.sysconf("SC_PAGE_SIZE")
         return int(size) * unit, int(pages) * unit
     return 0, 0
+
+
+def has_capability(number: int) -> bool:
+    """Return whether this process holds a capability of the Linux kernel, given by its number."""
+    with suppress(OSError), open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        effective = next((int(line.split()[1], 16) for line in file if line.startswith("CapEff:")), 0)
+        return bool(effective >> number & 1)
+    return False
 
 
 def process_lines() -> Iterator[str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from tiphys.cli.checks.result import CheckResult, find_program, install
 from tiphys.daemon.settings import ClusterSettings
+from tiphys.obs.process import CAP_SYS_RESOURCE, has_capability
 
 EXT4 = ("mkfs.ext4", "e2fsck", "resize2fs")
 XFS = ("mkfs.xfs", "xfs_growfs")
-_SYS_RESOURCE = 24
 
 
 def check(settings: ClusterSettings) -> Iterator[CheckResult]:
@@ -27,7 +27,7 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
         yield CheckResult(name, "warn", f"{', '.join(missing)} not installed: {without}", install("e2fsprogs"))
         return
     kinds = "ext4" if any(find_program(program) is None for program in XFS) else "ext4, xfs"
-    if not may_grow_ext4():
+    if not has_capability(CAP_SYS_RESOURCE):
         message = f"{kinds}; ext4 volumes grow only while no pod uses them, since CAP_SYS_RESOURCE is missing"
         yield CheckResult(name, "warn", message, "add the capability to this container or machine, or use a class with fstype xfs")
         return
@@ -37,10 +37,3 @@ def check(settings: ClusterSettings) -> Iterator[CheckResult]:
 def has_loop_devices() -> bool:
     """Return whether the kernel offers loop devices."""
     return os.path.exists("/dev/loop-control")
-
-
-def may_grow_ext4() -> bool:
-    """Return whether the kernel lets this process grow an ext4 in use."""
-    with open("/proc/self/status", encoding="utf-8") as status:
-        effective = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
-    return bool(effective >> _SYS_RESOURCE & 1)

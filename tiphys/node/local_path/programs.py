@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from tiphys.obs.process import CAP_SYS_RESOURCE, has_capability
+
 PACKAGES: Final = {
     "mkfs.ext4": "e2fsprogs",
     "e2fsck": "e2fsprogs",
@@ -19,7 +21,6 @@ PACKAGES: Final = {
 """The programs, by the package that has them."""
 _DIRECTORIES = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _LONGEST_MESSAGE = 500
-_SYS_RESOURCE = 24
 
 
 class ProgramError(Exception):
@@ -67,7 +68,7 @@ def grows_unmounted(kind: str) -> bool:
 
 def may_grow_mounted(kind: str) -> bool:
     """Return whether this process may grow a file system in use: Linux asks CAP_SYS_RESOURCE of those that grow ext4."""
-    return kind == "xfs" or bool(_capabilities() >> _SYS_RESOURCE & 1)
+    return kind == "xfs" or has_capability(CAP_SYS_RESOURCE)
 
 
 def grow_file_system(kind: str, device: Path, mounted_at: Path | None) -> None:
@@ -80,10 +81,3 @@ def grow_file_system(kind: str, device: Path, mounted_at: Path | None) -> None:
         run("xfs_growfs", str(mounted_at))
     else:
         run("resize2fs", *(["-f"] if mounted_at is None else []), str(device))
-
-
-def _capabilities() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0

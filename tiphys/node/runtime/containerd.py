@@ -23,13 +23,13 @@ from tiphys.node.cri.errors import CriError, Unimplemented
 from tiphys.node.runtime import mounts, procs, purge
 from tiphys.node.runtime.cni import find_cni_bin_dir
 from tiphys.node.runtime.config import PAUSE_IMAGE, ContainerdConfig, render
+from tiphys.obs.process import CAP_SYS_RESOURCE, has_capability
 
 log = logging.getLogger(__name__)
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NAMESPACE = "k8s.io"
 _LOG_LIMIT = 10 << 20
-_CAP_SYS_RESOURCE = 24
 _RESTART_DELAYS = (0.0, 0.2, 1.0, 3.0, 5.0)
 
 
@@ -211,7 +211,7 @@ class ContainerdSupervisor:
             registry_dir=self.registry_dir,
             sandbox_image=self._sandbox_image,
             snapshotter=self._snapshotter or ("overlayfs" if mounts.overlay_works(self.root) else "native"),
-            restrict_oom_score_adj=not has_capability(_CAP_SYS_RESOURCE),
+            restrict_oom_score_adj=not has_capability(CAP_SYS_RESOURCE),
             log_level=self._log_level,
         )
 
@@ -289,14 +289,6 @@ class ContainerdSupervisor:
 
     def _sockets(self) -> list[Path]:
         return [self.socket_path, Path(f"{self.socket_path}.ttrpc")]
-
-
-def has_capability(number: int) -> bool:
-    """True if this process holds a capability of the Linux kernel, given by its number."""
-    for line in _read(Path("/proc/self/status")).splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> number & 1)
-    return False
 
 
 def _refuse_long_socket(path: Path) -> None:

@@ -209,7 +209,7 @@ def test_local_storage_names_what_is_missing(tmp_path: Path, monkeypatch: pytest
     programs = {*storage.EXT4, *storage.XFS}
     monkeypatch.setattr(storage, "find_program", lambda name: f"/sbin/{name}" if name in programs else None)
     monkeypatch.setattr(storage, "has_loop_devices", lambda: True)
-    monkeypatch.setattr(storage, "may_grow_ext4", lambda: True)
+    monkeypatch.setattr(storage, "has_capability", lambda number: True)
 
     def check() -> CheckResult:
         return named(list(storage.check(settings(tmp_path))), "local storage")
@@ -217,7 +217,7 @@ def test_local_storage_names_what_is_missing(tmp_path: Path, monkeypatch: pytest
     assert (check().status, check().message) == ("ok", f"ext4, xfs, in {tmp_path}/storage")
     programs -= {*storage.XFS}
     assert (check().status, check().message) == ("ok", f"ext4, in {tmp_path}/storage")
-    monkeypatch.setattr(storage, "may_grow_ext4", lambda: False)
+    monkeypatch.setattr(storage, "has_capability", lambda number: False)
     assert check().status == "warn"
     assert "CAP_SYS_RESOURCE" in check().message
     programs.clear()
