@@ -148,7 +148,7 @@ def merged(known: list[Part]) -> list[Part]:
 
 
 def own_namespace() -> str:
-    """Return the namespace of the pod that this process is in; `default` outside of pods."""
+    """Return the namespace of the pod that this process is in, or that of the environment variable NAMESPACE; `default` outside of pods."""
     named = os.environ.get("NAMESPACE", "")
     if named:
         return named

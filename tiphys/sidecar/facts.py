@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from tiphys.aio.clock import Clock
 from tiphys.csi.driver import Driver
@@ -73,7 +74,7 @@ async def _facts(driver: Driver) -> DriverFacts:
     return DriverFacts(info.name, info.vendor_version, services, verbs, next(iter(expansions), ""))
 
 
-def _names(enumeration: object, numbers: object) -> list[str]:
+def _names(enumeration: Any, numbers: Iterable[int]) -> list[str]:
     """Return the names of numbers, without those that are unknown here (a newer driver) or say nothing."""
-    known = {number: name for name, number in enumeration.items()}  # type: ignore[attr-defined]
-    return [known[number] for number in numbers if number in known and number]  # type: ignore[attr-defined]
+    known = {number: name for name, number in enumeration.items()}
+    return [known[number] for number in numbers if number in known and number]

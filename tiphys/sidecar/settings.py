@@ -146,11 +146,14 @@ class SidecarSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def faults(self) -> list[str]:
         """Return what is wrong with the settings."""
-        unknown = sorted(self.feature_gates.keys() - {"Topology"})
-        gates = [f"--feature-gates has {name}, which is unknown: give Topology=true or Topology=false" for name in unknown]
+        gates = [
+            f"--feature-gates has {name}={value}, which is unknown: give Topology=true or Topology=false"
+            for name, value in sorted(self.feature_gates.items())
+            if name != "Topology" or value.lower() not in ("true", "false")
+        ]
         return [*gates, *self.election.faults()]
 
     @property
     def topology(self) -> bool:
         """True if the driver's topology counts."""
-        return self.feature_gates.get("Topology", "true").lower() != "false"
+        return self.feature_gates.get("Topology", "true").lower() == "true"

@@ -206,6 +206,12 @@ def test_a_node_deployment_needs_the_name_of_the_node(monkeypatch: pytest.Monkey
     assert Sidecar(settings).settings.provision.node == "n1"
 
 
-def test_unknown_feature_gates_are_refused() -> None:
-    with pytest.raises(SettingsError, match="Magic"):
-        checked_settings({}, {("sidecar", "feature_gates"): {"Magic": "true"}})
+@pytest.mark.parametrize("gates", [{"Magic": "true"}, {"Topology": "off"}])
+def test_unknown_feature_gates_are_refused(gates: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(gates))):
+        checked_settings({}, {("sidecar", "feature_gates"): gates})
+
+
+def test_topology_is_turned_off_by_its_feature_gate() -> None:
+    assert checked_settings({}, {}).sidecar.topology
+    assert not checked_settings({}, {("sidecar", "feature_gates"): {"Topology": "False"}}).sidecar.topology

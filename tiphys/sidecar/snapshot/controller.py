@@ -19,7 +19,7 @@ USED = "claims by snapshot"
 
 
 class SnapshotController:
-    """Gives each snapshot its content, and shows in its status what became of it. Keys are VolumeSnapshots.
+    """Gives each snapshot its content, and shows the state of the content in its status. Keys are VolumeSnapshots.
 
     The client must know the kinds of snapshots (`with_snapshots`).
     """
