@@ -114,3 +114,29 @@ def create(
         parameters={"csi.storage.k8s.io/pvc/namespace": "shop", "csi.storage.k8s.io/pvc/name": "data"},
         capacity_range=pb.CapacityRange(required_bytes=size),
     )
+
+
+async def made(driver: LocalPathDriver, place: Path, capability: pb.VolumeCapability, *, size: int = 512 * MIB) -> Pod:
+    answer = await driver.CreateVolume(create(size=size, capability=capability))
+    return Pod(driver, place, answer.volume.volume_id, capability)
+
+
+def write(path: Path, size: int, content: bytes = b"x") -> None:
+    with path.open("r+b" if path.is_block_device() else "wb", buffering=0) as file:
+        for _ in range(size // MIB):
+            file.write(content * (MIB // len(content)))
+        os.fsync(file)
+
+
+def read(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+async def delete(driver: LocalPathDriver, volume: str = "pvc-1") -> None:
+    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=volume))
+
+
+async def expand(driver: LocalPathDriver, size: int, volume: str = "pvc-1") -> pb.ControllerExpandVolumeResponse:
+    request = pb.ControllerExpandVolumeRequest(volume_id=volume, capacity_range=pb.CapacityRange(required_bytes=size))
+    return await driver.ControllerExpandVolume(request)

@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.node.local_path import killed
-from tests.integration.node.local_path.scratch import needs_loop_devices, scratch
+from tests.integration.node.local_path.scratch import needs_loop_devices
 from tiphys.node.local_path import programs
 
 pytestmark = needs_loop_devices
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with scratch("killed") as directory:
-        yield directory
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.integration.node.local_path.scratch import MIB, block, create, filesystem, needs_loop_devices, scratch
+from tests.integration.node.local_path.scratch import MIB, block, create, filesystem, needs_loop_devices
 from tests.unit.node.csi.world import spec_of
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
@@ -29,12 +29,6 @@ from tiphys.testing import eventually
 from tiphys.testing.memory_api import MemoryApi
 
 pytestmark = needs_loop_devices
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with scratch("kubelet") as directory:
-        yield directory
 
 
 @asynccontextmanager

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.integration.node.local_path.scratch import MIB, needs_loop_devices, scratch
+from tests.integration.node.local_path.scratch import MIB, needs_loop_devices
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.events.v1 import Event
@@ -28,12 +26,6 @@ from tiphys.testing.memory_api import MemoryApi
 
 SELECTED = "volume.kubernetes.io/selected-node"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with scratch("provisioning") as directory:
-        yield directory
 
 
 @asynccontextmanager

@@ -1,115 +1,38 @@
-"""Volumes of the local-path driver on real loop devices: their sizes, growth, copies, use, and what others cannot do to them."""
+"""Volumes of the local-path driver on real loop devices: their sizes, growth, copies and use."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import os
 import stat
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.node.local_path.scratch import MIB, MODE, Pod, block, create, filesystem, needs_loop_devices, scratch
-from tiphys.csi.errors import AlreadyExists, Exhausted, Failed, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
+from tests.integration.node.local_path.scratch import (
+    MIB,
+    MODE,
+    Pod,
+    block,
+    create,
+    delete,
+    expand,
+    filesystem,
+    made,
+    needs_loop_devices,
+    read,
+    write,
+)
+from tiphys.csi.errors import AlreadyExists, Exhausted, FailedPrecondition, NotFound, OutOfRange
 from tiphys.csi.pb import csi_pb2 as pb
-from tiphys.daemon.local_storage import summary
-from tiphys.daemon.saved import cluster_settings
 from tiphys.node.local_path import loop, mounting, programs
 from tiphys.node.local_path.driver import LocalPathDriver
-from tiphys.node.local_path.purge import purge
-from tiphys.node.local_path.records import Record, Records
-from tiphys.testing import eventually
 
 pytestmark = needs_loop_devices
 
 needs_xfs = pytest.mark.skipif(programs.find("mkfs.xfs") is None, reason="xfsprogs is not installed")
 KINDS = [filesystem("ext4"), pytest.param(filesystem("xfs"), marks=needs_xfs), block()]
 NAMES = ["ext4", "xfs", "block"]
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with scratch("volumes") as directory:
-        yield directory
-
-
-@pytest.fixture
-async def driver(place: Path) -> AsyncIterator[LocalPathDriver]:
-    driver = LocalPathDriver(place / "storage", node="n1")
-    yield driver
-    await driver.close()
-
-
-async def made(driver: LocalPathDriver, place: Path, capability: pb.VolumeCapability, *, size: int = 512 * MIB) -> Pod:
-    answer = await driver.CreateVolume(create(size=size, capability=capability))
-    return Pod(driver, place, answer.volume.volume_id, capability)
-
-
-async def test_a_volume_whose_class_says_ro(driver: LocalPathDriver, place: Path) -> None:
-    capability = filesystem()
-    capability.mount.mount_flags.append("noatime,ro")
-    pod = await made(driver, place, capability)
-    await pod.start()
-    with pytest.raises(OSError, match="Read-only"):
-        (pod.target / "file").touch()
-    await pod.stop()
-
-
-async def test_a_full_volume_grows(driver: LocalPathDriver, place: Path) -> None:
-    """Neither a block nor an inode is left for what a repair would make."""
-    pod = await made(driver, place, filesystem(), size=16 * MIB)
-    await pod.start()
-    with pytest.raises(OSError, match="No space left"):
-        await asyncio.to_thread(write, pod.target / "file", 64 * MIB)
-    with pytest.raises(OSError, match="No space left"):
-        await asyncio.to_thread(make_files, pod.target)
-    await pod.stop()
-    await pod.start()
-    await pod.stop()
-    request = pb.ControllerExpandVolumeRequest(volume_id=pod.volume, capacity_range=pb.CapacityRange(required_bytes=128 * MIB))
-    await driver.ControllerExpandVolume(request)
-    await pod.start()
-    await asyncio.to_thread(write, pod.target / "0", 64 * MIB)
-    await pod.stop()
-
-
-async def test_mount_options_of_other_mounts_are_refused(driver: LocalPathDriver, place: Path) -> None:
-    """A second device over the first would be unknown to the driver, and its mount would stay for ever."""
-    pod = await made(driver, place, filesystem())
-    pod.capability = filesystem()
-    pod.capability.mount.mount_flags.append("loop")
-    with pytest.raises(InvalidArgument, match="'loop' is not allowed"):
-        await pod.stage()
-    assert not loop.attached(place)
-
-
-def make_files(directory: Path) -> None:
-    for number in range(1 << 20):
-        (directory / f"{number}").touch()
-
-
-def write(path: Path, size: int, content: bytes = b"x") -> None:
-    with path.open("r+b" if path.is_block_device() else "wb", buffering=0) as file:
-        for _ in range(size // MIB):
-            file.write(content * (MIB // len(content)))
-        os.fsync(file)
-
-
-def read(path: Path, size: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(size)
-
-
-async def delete(driver: LocalPathDriver, volume: str = "pvc-1") -> None:
-    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=volume))
-
-
-async def expand(driver: LocalPathDriver, size: int, volume: str = "pvc-1") -> pb.ControllerExpandVolumeResponse:
-    request = pb.ControllerExpandVolumeRequest(volume_id=volume, capacity_range=pb.CapacityRange(required_bytes=size))
-    return await driver.ControllerExpandVolume(request)
 
 
 @pytest.mark.parametrize("capability", KINDS, ids=NAMES)
@@ -198,6 +121,29 @@ async def test_grows_while_nobody_uses_it(driver: LocalPathDriver, place: Path) 
     assert await asyncio.to_thread(read, pod.target / "file", 4) == b"data"
 
 
+async def test_a_full_volume_grows(driver: LocalPathDriver, place: Path) -> None:
+    """Neither a block nor an inode is left for what a repair would make."""
+    pod = await made(driver, place, filesystem(), size=16 * MIB)
+    await pod.start()
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.to_thread(write, pod.target / "file", 64 * MIB)
+    with pytest.raises(OSError, match="No space left"):
+        await asyncio.to_thread(make_files, pod.target)
+    await pod.stop()
+    await pod.start()
+    await pod.stop()
+    request = pb.ControllerExpandVolumeRequest(volume_id=pod.volume, capacity_range=pb.CapacityRange(required_bytes=128 * MIB))
+    await driver.ControllerExpandVolume(request)
+    await pod.start()
+    await asyncio.to_thread(write, pod.target / "0", 64 * MIB)
+    await pod.stop()
+
+
+def make_files(directory: Path) -> None:
+    for number in range(1 << 20):
+        (directory / f"{number}").touch()
+
+
 async def test_deleted_files_give_their_room_back(driver: LocalPathDriver, place: Path) -> None:
     pod = await made(driver, place, filesystem(), size=128 * MIB)
     await pod.start()
@@ -258,6 +204,16 @@ async def test_read_only_use(driver: LocalPathDriver, place: Path) -> None:
     assert "ro" in mounting.mounted_at(reader.target)[-1].options
 
 
+async def test_a_volume_whose_class_says_ro(driver: LocalPathDriver, place: Path) -> None:
+    capability = filesystem()
+    capability.mount.mount_flags.append("noatime,ro")
+    pod = await made(driver, place, capability)
+    await pod.start()
+    with pytest.raises(OSError, match="Read-only"):
+        (pod.target / "file").touch()
+    await pod.stop()
+
+
 async def test_copies_a_volume(driver: LocalPathDriver, place: Path) -> None:
     pod = await made(driver, place, filesystem(), size=64 * MIB)
     await pod.start()
@@ -298,221 +254,3 @@ async def test_stats_of_what_is_not_there(driver: LocalPathDriver, place: Path) 
         await Pod(driver, place, "pvc-9", filesystem()).stats()
     with pytest.raises(FailedPrecondition):
         await pod.grow()
-
-
-async def test_condition_tells_of_damage(driver: LocalPathDriver, place: Path) -> None:
-    pod = await made(driver, place, filesystem(), size=32 * MIB)
-    await pod.start()
-    assert not (await pod.stats()).volume_condition.abnormal
-    device = loop.attached(place)[0]
-    trigger = Path(f"/sys/fs/ext4/{device.path.name}/trigger_fs_error")
-    await asyncio.to_thread(trigger.write_text, "test")
-
-    async def problem() -> str:
-        condition = (await pod.stats()).volume_condition
-        return condition.message if condition.abnormal else ""
-
-    assert "errors" in await eventually(problem)
-    await pod.stop()
-    await pod.start()  # The check repairs it.
-    assert not (await pod.stats()).volume_condition.abnormal
-
-
-async def test_links_in_the_storage_are_not_followed(driver: LocalPathDriver, place: Path) -> None:
-    outside = place / "outside"
-    outside.mkdir()
-    (outside / "volume.json").write_text("{}")
-    (outside / "image").write_text("precious")
-    storage = place / "storage"
-    storage.mkdir(exist_ok=True)
-    (storage / "shop_data_pvc-7").symlink_to(outside)
-    await driver.CreateVolume(create())
-    image = storage / "shop_data_pvc-1" / "image"
-    image.unlink()
-    image.symlink_to(outside / "image")
-    await delete(driver, "pvc-7")  # No volume of ours.
-    pod = Pod(driver, place, "pvc-1", filesystem())
-    with pytest.raises(Failed, match="cannot be opened"):
-        await pod.stage()
-    with pytest.raises(Failed):
-        await delete(driver)
-    assert (outside / "image").read_text() == "precious"
-    assert (storage / "shop_data_pvc-7").is_symlink()
-
-
-async def test_deletion_leaves_files_of_others(driver: LocalPathDriver, place: Path) -> None:
-    await driver.CreateVolume(create())
-    (place / "storage" / "shop_data_pvc-1" / "note").write_text("mine")
-    for _ in range(2):
-        with pytest.raises(Failed, match="remove by hand"):
-            await delete(driver)
-    (place / "storage" / ".old-pvc-1" / "note").unlink()
-    await delete(driver)
-    assert list((place / "storage").iterdir()) == []
-
-
-async def test_missing_program_is_named(driver: LocalPathDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(programs, "_DIRECTORIES", ())
-    with pytest.raises(Failed, match=r"mkfs\.xfs is not installed on this node: apt-get install xfsprogs"):
-        await driver.CreateVolume(create(capability=filesystem("xfs")))
-
-
-async def test_a_verb_goes_on_without_its_caller(driver: LocalPathDriver) -> None:
-    await driver.start()
-    first = asyncio.ensure_future(driver.CreateVolume(create()))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    await driver.close()
-    assert (await driver.CreateVolume(create())).volume.volume_id == "pvc-1"
-
-
-async def test_restart_finds_everything(driver: LocalPathDriver, place: Path) -> None:
-    pod = await made(driver, place, filesystem(), size=32 * MIB)
-    await pod.start()
-    await asyncio.to_thread(write, pod.target / "file", MIB, b"data")
-    second = LocalPathDriver(place / "storage", node="n1")
-    try:
-        await second.start()
-        again = Pod(second, place, "pvc-1", filesystem())
-        await again.start()
-        assert await asyncio.to_thread(read, again.target / "file", 4) == b"data"
-        assert len(loop.attached(place)) == 1
-        await again.stop()
-        assert loop.attached(place) == []
-    finally:
-        await second.close()
-
-
-async def test_start_detaches_devices_without_a_volume(driver: LocalPathDriver, place: Path) -> None:
-    pod = await made(driver, place, block(), size=32 * MIB)
-    await pod.start()
-    kept = loop.attached(place)
-    stray = place / "storage" / "stray"
-    fd = os.open(stray, os.O_RDWR | os.O_CREAT)
-    os.ftruncate(fd, MIB)
-    with loop.attach(fd, autoclear=False):
-        pass
-    os.close(fd)
-    stray.unlink()
-    assert len(loop.attached(place)) == 2
-    second = LocalPathDriver(place / "storage", node="n1")
-    await second.start()
-    await second.close()
-    assert loop.attached(place) == kept
-
-
-async def test_a_shortened_image_is_not_used(driver: LocalPathDriver, place: Path) -> None:
-    """Its end would be zeros, and nobody would hear of it."""
-    pod = await made(driver, place, filesystem(), size=32 * MIB)
-    (image,) = (place / "storage").glob("*/image")
-    os.truncate(image, 16 * MIB)
-    with pytest.raises(Failed, match=f"has been truncated: it has {16 * MIB} bytes, its file system {32 * MIB}"):
-        await pod.start()
-    assert image.stat().st_size == 16 * MIB
-    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
-
-
-@pytest.mark.parametrize("capability", [filesystem(), block()], ids=["ext4", "block"])
-async def test_an_image_that_somebody_removed(driver: LocalPathDriver, place: Path, capability: pb.VolumeCapability) -> None:
-    """While it is in use the volume says so; then it can be unmounted and deleted. Other volumes are made as before."""
-    pod = await made(driver, place, capability, size=32 * MIB)
-    await pod.start()
-    (image,) = (place / "storage").glob("*/image")
-    image.unlink()
-    request = pb.NodeGetVolumeStatsRequest(volume_id=pod.volume, volume_path=str(pod.target))
-    condition = (await driver.NodeGetVolumeStats(request)).volume_condition
-    assert (condition.abnormal, condition.message) == (True, "the image of the volume has been deleted")
-    await driver.CreateVolume(create("pvc-2", size=32 * MIB))
-    assert (await driver.GetCapacity(pb.GetCapacityRequest())).available_capacity
-    with pytest.raises(FailedPrecondition, match="in use"):
-        await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
-    await pod.stop()
-    assert not loop.attached(place)
-    with pytest.raises(Failed, match="image cannot be opened: No such file"):
-        await pod.stage()
-    await driver.DeleteVolume(pb.DeleteVolumeRequest(volume_id=pod.volume))
-    assert not image.parent.exists()
-
-
-async def test_a_disk_that_hangs_takes_no_threads_from_the_node(
-    driver: LocalPathDriver, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory, gate = place / "bin", place / "gate"
-    directory.mkdir()
-    os.mkfifo(gate)
-    (directory / "mkfs.ext4").write_text(f"#!/bin/sh\nread line < {gate}\nexit 0\n")
-    (directory / "mkfs.ext4").chmod(0o755)
-    monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)
-    capability = filesystem()
-    volumes = [asyncio.create_task(driver.CreateVolume(create(f"pvc-{n}", size=16 * MIB, capability=capability))) for n in range(40)]
-    await eventually(lambda: len(driver._busy) == 40)
-    assert await asyncio.wait_for(asyncio.gather(*(asyncio.to_thread(os.getpid) for _ in range(8))), 30)
-    for volume in volumes:
-        while not volume.done():
-            # Whoever waits for the gate comes through it.
-            with contextlib.suppress(OSError):
-                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-            await asyncio.sleep(0)
-    assert all(volume.exception() is None for volume in volumes)
-
-
-async def test_volumes_are_found_by_many_threads_at_once(place: Path) -> None:
-    records = Records(place / "storage")
-    expected = {f"pvc-{number}": f"pvc-{number}" for number in range(40)}
-
-    def make() -> None:
-        for name in expected:
-            with records.making(Record(id=name, name=name, capacity=MIB, mode="Block", fs_type="", source="", fs_size=0), name):
-                pass
-
-    await asyncio.to_thread(make)
-
-    def look() -> bool:
-        return all(records.names() == expected for _ in range(50))
-
-    assert all(await asyncio.gather(*(asyncio.to_thread(look) for _ in range(4))))
-    records.close()
-
-
-async def test_purge_removes_volumes_and_nothing_else(driver: LocalPathDriver, place: Path) -> None:
-    storage = place / "storage"
-    pod = await made(driver, place, block(), size=32 * MIB)
-    await pod.stage()
-    await driver.CreateVolume(create("pvc-2"))
-    (storage / "notes").mkdir()
-    (storage / "notes" / "image").write_text("mine")
-    (storage / "link").symlink_to(storage / "notes")
-    assert await asyncio.to_thread(purge, storage) == []
-    assert loop.attached(place) == []
-    assert sorted(path.name for path in storage.iterdir()) == ["link", "notes"]
-    assert (storage / "notes" / "image").read_text() == "mine"
-    (storage / "link").unlink()
-    (storage / "notes" / "image").unlink()
-    (storage / "notes").rmdir()
-    assert await asyncio.to_thread(purge, storage) == []
-    assert not storage.exists()
-    assert await asyncio.to_thread(purge, storage) == []
-
-
-async def test_summary_counts_volumes(driver: LocalPathDriver, place: Path) -> None:
-    settings = cluster_settings(place)
-    assert await asyncio.to_thread(summary, settings) == ""
-    await driver.CreateVolume(create(size=32 * MIB))
-    await driver.CreateVolume(create("pvc-2", 64 * MIB, block()))
-    assert (await asyncio.to_thread(summary, settings)).startswith("2 volumes, ")
-    assert " used of 96Mi; " in await asyncio.to_thread(summary, settings)
-
-
-async def test_start_removes_what_was_being_made_or_removed(driver: LocalPathDriver, place: Path) -> None:
-    await driver.CreateVolume(create())
-    for name in (".new-pvc-8", ".old-pvc-9"):
-        (place / "storage" / name).mkdir()
-        (place / "storage" / name / "image").write_text("")
-    second = LocalPathDriver(place / "storage", node="n1")
-    await second.start()
-    await second.close()
-    assert [path.name for path in (place / "storage").iterdir()] == ["shop_data_pvc-1"]
