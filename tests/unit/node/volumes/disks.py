@@ -132,6 +132,19 @@ def failing(error: VolumeError, at: str, *, times: int = 1) -> Callable[[str], A
     return fail
 
 
+class Hold:
+    """Stop at a step: `reached` is set there, and the step goes on with `release`."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.reached, self.release = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, step: str) -> None:
+        if step == self.step:
+            self.reached.set()
+            await self.release.wait()
+
+
 class Kubelet:
     """The volumes of one kubelet process, and the events that it recorded."""
 
