@@ -48,17 +48,25 @@ def uid(cluster: Cluster) -> str:
     return str(cluster.get(f"pod {POD}")["metadata"]["uid"])
 
 
+def restarts(cluster: Cluster) -> int:
+    return int(cluster.get(f"pod {POD}")["status"]["containerStatuses"][0]["restartCount"])
+
+
+def replaced(cluster: Cluster, before: str) -> bool:
+    return cluster.kubectl(f"get pod {POD}", check=False).code == 0 and uid(cluster) != before
+
+
 def test_the_server_is_killed(cluster: Cluster, load: Load) -> None:
     os.kill(main_process(cluster, POD), signal.SIGKILL)
     load.check()
-    assert cluster.get(f"pod {POD}")["status"]["containerStatuses"][0]["restartCount"] == 1
+    wait_for(lambda: restarts(cluster) == 1)
 
 
 @pytest.mark.parametrize("options", ["", "--force --grace-period=0"], ids=["gracefully", "by force"])
 def test_the_pod_is_deleted(cluster: Cluster, load: Load, options: str) -> None:
     before = uid(cluster)
     cluster.kubectl(f"delete pod {POD} --wait=false {options}")
-    wait_for(lambda: cluster.kubectl(f"get pod {POD}", check=False).code == 0 and uid(cluster) != before)
+    wait_for(lambda: replaced(cluster, before))
     load.check()
 
 
@@ -79,9 +87,10 @@ def test_the_processes_of_the_cluster_are_killed(cluster: Cluster, load: Load) -
 
 
 def test_the_shim_of_the_container_is_killed(cluster: Cluster, load: Load) -> None:
-    before = main_process(cluster, POD)
-    sandbox = Path(f"/proc/{before}/stat").read_text().rpartition(")")[2].split()[1]
-    os.kill(int(sandbox), signal.SIGKILL)
+    before = restarts(cluster)
+    shim = Path(f"/proc/{main_process(cluster, POD)}/stat").read_text().rpartition(")")[2].split()[1]
+    os.kill(int(shim), signal.SIGKILL)
+    wait_for(lambda: restarts(cluster) > before)
     load.check()
 
 
@@ -93,7 +102,7 @@ def test_the_claim_grows(cluster: Cluster, load: Load) -> None:
     load.check()
     before = uid(cluster)
     cluster.kubectl(f"delete pod {POD} --wait=false")
-    wait_for(lambda: cluster.kubectl(f"get pod {POD}", check=False).code == 0 and uid(cluster) != before)
+    wait_for(lambda: replaced(cluster, before))
     load.check()
     wait_for(lambda: cluster.get(f"pvc {CLAIM}")["status"]["capacity"]["storage"] == "1536Mi")
     size = cluster.kubectl(["exec", POD, "--", "df", "-m", "/var/lib/postgresql"]).out.splitlines()[-1].split()[-5]
