@@ -117,6 +117,7 @@ async def test_purge_works_when_containerd_was_killed(busy: Machine, strange_soc
 async def test_purge_ends_what_killed_shims_left(busy: Machine) -> None:
     assert busy.supervisor.pid is not None
     shims = purge.shims(busy.supervisor.socket_path)
+    assert shims
     os.kill(busy.supervisor.pid, signal.SIGKILL)
     for pid in shims:
         os.kill(pid, signal.SIGKILL)
