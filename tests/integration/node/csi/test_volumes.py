@@ -16,7 +16,7 @@ import pytest
 from tests.integration.node.csi.mounting import MountingDriver, mountable
 from tests.integration.node.csi.registrar import Registrar
 from tests.unit.node.csi.scripted import ALL, NAME, ScriptedDriver, answer, hang
-from tests.unit.node.csi.world import attachment_of, spec_of, volume_of
+from tests.unit.node.csi.world import attachment_of, mount, spec_of, volume_of
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
@@ -65,15 +65,6 @@ async def registered(api: MemoryApi, root: Path) -> AsyncIterator[CsiNode]:
     finally:
         await cancel_and_wait(task)
         await informers.stop()
-
-
-async def mount(node: CsiNode, spec: VolumeSpec) -> tuple[DeviceRecord, MountRecord]:
-    device = await node.plugin.device_record(spec, "")
-    assert device is not None
-    await node.plugin.mount_device(spec, device)
-    record = await node.plugin.mount_record(spec, device)
-    await node.plugin.mount(spec, record, device)
-    return device, record
 
 
 async def unmount(node: CsiNode, device: DeviceRecord, record: MountRecord) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.node.local_path.scratch import MIB, block, create, filesystem, needs_loop_devices
-from tests.unit.node.csi.world import spec_of
+from tests.unit.node.csi.world import mount, spec_of
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
@@ -23,7 +23,6 @@ from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi.node import CsiNode
 from tiphys.node.local_path import loop
 from tiphys.node.local_path.driver import LocalPathDriver
-from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, VolumeSpec
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing import eventually
 from tiphys.testing.memory_api import MemoryApi
@@ -53,15 +52,6 @@ def volume(answer: pb.CreateVolumeResponse, *, is_block: bool = False) -> core.P
     mode = "Block" if is_block else "Filesystem"
     spec = core.PersistentVolumeSpec(csi=source, accessModes=["ReadWriteOnce"], volumeMode=mode)
     return core.PersistentVolume(metadata=ObjectMeta(name=name), spec=spec)
-
-
-async def mount(node: CsiNode, spec: VolumeSpec) -> tuple[DeviceRecord, MountRecord]:
-    device = await node.plugin.device_record(spec, "")
-    assert device is not None
-    await node.plugin.mount_device(spec, device)
-    record = await node.plugin.mount_record(spec, device)
-    await node.plugin.mount(spec, record, device)
-    return device, record
 
 
 async def test_driver_shows_on_the_node(place: Path) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.unit.controllers.adversity.actors import Change
-from tests.unit.controllers.attachdetach.make import FINALIZER, volume_name, whole_pod
+from tests.unit.controllers.attachdetach.make import attach_or_detach, volume_name, whole_pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pods import is_finished
 from tiphys.api.machinery.errors import NotFound
-from tiphys.api.storage.v1 import VolumeAttachment, VolumeAttachmentStatus
+from tiphys.api.storage.v1 import VolumeAttachment
 from tiphys.client.client import Client
 from tiphys.testing.memory_api import MemoryApi
 
@@ -37,19 +37,10 @@ def use_volumes(api: MemoryApi, rng: random.Random) -> None:
     """
     for attachment in api.list(VolumeAttachment):
         if rng.random() < 0.5:
-            _attach_or_detach(api, attachment)
+            attach_or_detach(api, attachment)
     for node in api.list(core.Node):
         if rng.random() < 0.5:
             _use(api, node, rng)
-
-
-def _attach_or_detach(api: MemoryApi, attachment: VolumeAttachment) -> None:
-    if attachment.metadata.deletionTimestamp is not None:
-        api.remove(VolumeAttachment, attachment.metadata.name)
-    elif not attachment.status.attached:
-        attachment.metadata.finalizers = [FINALIZER]
-        attachment.status = VolumeAttachmentStatus(attached=True)
-        api.add(attachment)
 
 
 def _use(api: MemoryApi, node: core.Node, rng: random.Random) -> None:

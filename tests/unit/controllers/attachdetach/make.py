@@ -95,9 +95,13 @@ def attachment(on: str, number: int = 1, *, attached: bool = True, finalizers: S
 def attach_all(api: MemoryApi) -> None:
     """Do as the driver's sidecar does: attach what is asked for, and let go of what is deleted."""
     for one in api.list(VolumeAttachment):
-        if one.metadata.deletionTimestamp is not None:
-            api.remove(VolumeAttachment, one.metadata.name)
-        elif not one.status.attached:
-            one.metadata.finalizers = [FINALIZER]
-            one.status = VolumeAttachmentStatus(attached=True)
-            api.add(one)
+        attach_or_detach(api, one)
+
+
+def attach_or_detach(api: MemoryApi, one: VolumeAttachment) -> None:
+    if one.metadata.deletionTimestamp is not None:
+        api.remove(VolumeAttachment, one.metadata.name)
+    elif not one.status.attached:
+        one.metadata.finalizers = [FINALIZER]
+        one.status = VolumeAttachmentStatus(attached=True)
+        api.add(one)

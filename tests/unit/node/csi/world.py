@@ -18,7 +18,7 @@ from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
 from tiphys.csi.driver import Driver
 from tiphys.node.csi.node import CsiNode
-from tiphys.node.volumes.plugin import VolumeSpec
+from tiphys.node.volumes.plugin import DeviceRecord, MountRecord, VolumeSpec
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.memory_api import MemoryApi
 
@@ -83,6 +83,16 @@ def spec_of(
         read_only=read_only,
         mount_options=options,
     )
+
+
+async def mount(node: CsiNode, spec: VolumeSpec) -> tuple[DeviceRecord, MountRecord]:
+    """Take all steps for a volume of a claim, as the manager of volumes does."""
+    device = await node.plugin.device_record(spec, "")
+    assert device is not None
+    await node.plugin.mount_device(spec, device)
+    record = await node.plugin.mount_record(spec, device)
+    await node.plugin.mount(spec, record, device)
+    return device, record
 
 
 def inline_of(uid: str = "u1", **csi: Any) -> VolumeSpec:
