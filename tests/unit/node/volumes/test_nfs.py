@@ -1,4 +1,4 @@
-"""Mounts of NFS exports, up to the call that mounts and around it; the mount itself is in tests/integration/node/test_nfs.py."""
+"""Mounts of NFS exports up to the call that mounts; tests/integration/node/nfs_class/test_round_trip.py has the mount itself."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_program_that_is_missing(processes: Supervised) -> None:
 
 
 @needs_root
-@pytest.mark.skipif(nfs.kernel_has_client(), reason="the kernel has an NFS client: tests/integration/node/test_nfs.py mounts with it")
+@pytest.mark.skipif(nfs.kernel_has_client(), reason="the kernel has an NFS client, with which integration tests mount")
 @pytest.mark.parametrize("program", ["mount.nfs", "our own"])
 async def test_a_kernel_without_nfs(program: str, tmp_path: Path, processes: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
     if program == "our own":

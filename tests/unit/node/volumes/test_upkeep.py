@@ -32,7 +32,7 @@ async def test_content_is_renewed_while_the_pod_runs_and_no_longer(api: MemoryAp
     async with kubelet(api, tmp_path, disks) as node:
         await node.volumes.set_up(pod, pod.spec.volumes)
         running = {"u1": pod}
-        upkeep = VolumeUpkeep(node.volumes, running.get, LoopClock(), period=0.01)
+        upkeep = VolumeUpkeep(node.volumes, running.get, LoopClock(), period=0.0)
 
         def renewed(times: int) -> bool:
             upkeep.look()
@@ -47,6 +47,7 @@ async def test_content_is_renewed_while_the_pod_runs_and_no_longer(api: MemoryAp
         before = disks.calls.count("renew")
         for _ in range(3):
             upkeep.look()
+            assert upkeep._busy
             await eventually(lambda: not upkeep._busy)
         assert disks.calls.count("renew") == before, "a pod that has ended needs no new content"
         await upkeep._tasks.close()

@@ -46,19 +46,23 @@ async def test_claims_are_measured(api: MemoryApi, tmp_path: Path) -> None:
 async def test_a_volume_that_hangs_keeps_nobody_else(tmp_path: Path) -> None:
     disks, hanging = Disks(tmp_path), Disks(tmp_path)
     asked: list[str] = []
+    answered: list[str] = []
 
     async def hang(verb: str) -> None:
         asked.append(verb)
         await asyncio.Event().wait()
 
-    hanging.on_call = hang
+    async def answer(verb: str) -> None:
+        answered.append(verb)
+
+    hanging.on_call, disks.on_call = hang, answer
     records = [MountRecord(plugin="p", unique_name=name, name=name, uid=name, volume="v", path="/") for name in ("a", "b")]
     meter = VolumeMeter(LoopClock(), lambda: zip(records, (hanging, disks), strict=True), lambda record, message: None)
     meter.look()
     (measured,) = await eventually(meter.latest)
     assert measured.record.uid == "b"
     meter.look()
-    await eventually(lambda: asked)
+    await eventually(lambda: len(answered) == 2)
     assert asked == ["stats"], "the old measurement has not ended"
     await meter._tasks.close()
 
