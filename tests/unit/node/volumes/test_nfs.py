@@ -116,15 +116,26 @@ async def test_a_server_that_hangs_costs_a_bounded_number_of_processes(tmp_path:
     listed.touch()
     where = NfsMounts(processes, Mounting("sh", "-c", f"echo $$ >> {listed}; sleep 1000 & wait"))
     export = Export("nas.example", "/")
-    tasks = [asyncio.create_task(where.mount(export, tmp_path / str(number), ())) for number in range(4)]
-    pids = await eventually(lambda: started if len(started := listed.read_text().split()) == 2 else None)
-    for task in tasks[:2]:
+
+    def mount(number: int) -> asyncio.Task[None]:
+        return asyncio.create_task(where.mount(export, tmp_path / str(number), ()))
+
+    def started() -> list[str]:
+        return listed.read_text().split()
+
+    hanging = [mount(0), mount(1)]
+    await eventually(lambda: len(started()) == 2)
+    pids = started()
+    waiting = [mount(2), mount(3)]
+    await eventually(lambda: processes.running("NFS server nas.example") == 4)
+    assert started() == pids
+    for task in hanging:
         task.cancel()
-    await asyncio.wait(tasks[:2])
+    await asyncio.wait(hanging)
     await eventually(lambda: not any(str(listed) in " ".join(procs.command_line(int(pid))) for pid in pids))
-    for task in tasks[2:]:
+    for task in waiting:
         task.cancel()
-    await asyncio.wait(tasks)
+    await asyncio.wait(waiting)
     await eventually(lambda: processes.running("NFS server nas.example") == 0)
 
 
