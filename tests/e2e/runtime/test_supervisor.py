@@ -77,6 +77,19 @@ async def test_killed_containerd_comes_back_and_containers_never_notice(machine:
     assert run.started >= run.last_ended > 0
 
 
+async def test_a_containerd_that_ends_while_it_is_adopted_is_replaced(machine: Machine) -> None:
+    supervisor = machine.new_supervisor()
+    before = supervisor.find()
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    starting = asyncio.create_task(supervisor.start())
+    await eventually(lambda: supervisor.pid == before)
+    os.kill(before, signal.SIGKILL)
+    await starting
+    assert not supervisor.adopted
+    assert supervisor.pid == supervisor.find() != before
+
+
 async def test_containerd_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     machine = Machine.new()
     code = f"""

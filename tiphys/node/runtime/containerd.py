@@ -91,7 +91,7 @@ class ContainerdSupervisor:
     async def start(self, *, timeout: float = 30.0) -> None:
         """Adopt the running containerd or start one, and return when its CRI answers. Raises ContainerdError.
 
-        A running one whose configuration is not what we would write is replaced; its containers go on meanwhile.
+        A running one that does not answer, or whose configuration is not what we would write, is replaced; its containers go on meanwhile.
         """
         _refuse_long_socket(self.socket_path)
         if os.geteuid() != 0:
@@ -114,11 +114,13 @@ class ContainerdSupervisor:
         self._write_pid(pid)
         try:
             await self._wait_ready(pid, timeout)
-        except ContainerdError:
-            if not self.adopted:
-                await procs.end(pid, grace=2)
+        except ContainerdError as error:
+            await procs.end(pid, grace=2)
             self.pid = None
-            raise
+            if not self.adopted:
+                raise
+            log.warning("the running containerd cannot be used, replacing it", extra={"pid": pid, "error": str(error)})
+            await self.start(timeout=timeout)
 
     def find(self) -> int | None:
         """The process id of our containerd if it runs, whichever process started it."""
