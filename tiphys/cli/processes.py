@@ -1,7 +1,7 @@
 """Background processes of a cluster: started, kept running, found again and stopped by process id.
 
 Each daemon is the child of a keeper, a shell loop that restarts it when it dies, with growing delays, and stops when it exits by itself
-or cannot start (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
+or cannot be started for the first time (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ while [ -z "$stop" ]; do
   child=; ended=$(date +%s)
   note
   [ -n "$stop" ] && break
-  case $code in 0|78) break;; esac
-  [ $((ended - began)) -ge 10 ] && quick=0
+  [ $code -eq 0 ] && break
+  if [ $((ended - began)) -ge 10 ]; then quick=0; elif [ $code -eq 78 ] && [ $restarts -eq 0 ]; then break; fi
   case $quick in 0) delay=0.2;; 1) delay=0.5;; 2) delay=1;; 3) delay=2;; *) delay=5;; esac
   quick=$((quick + 1)); restarts=$((restarts + 1))
   echo "tiphys-keeper: exited with code $code, restarting in $delay s"
@@ -52,7 +52,9 @@ rm -f "$PIDFILE" "$PIDFILE.keeper"
 """
 """Shell script that restarts its command whenever it exits: at once after a run of 10 s, with growing delays after shorter runs.
 
-It stops after exit code 0 (a requested stop) and 78 (a restart would fail again), and writes what `tiphys.daemon.process_state` reads.
+It stops after exit code 0 (a requested stop) and when the first start fails with 78 (another would fail again), for somebody waits for that
+one. A daemon that has run comes back whatever its code: nobody may be there to fix the cause, and a full disk may go away by itself. The
+keeper writes what `tiphys.daemon.process_state` reads.
 """
 STOP_SECONDS = 30.0
 

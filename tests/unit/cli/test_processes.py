@@ -86,6 +86,12 @@ def test_a_start_that_can_never_succeed_is_not_repeated(keeper: Keeper) -> None:
     assert (keeper.state().restarts, keeper.state().last_exit) == (0, 78)
 
 
+def test_a_daemon_that_has_run_comes_back_although_a_start_in_between_fails(keeper: Keeper) -> None:
+    process = keeper.start(f"{COUNT}; case $runs in 1) kill -KILL $$;; 2) exit 78;; esac")
+    process.communicate(timeout=60)
+    assert (keeper.state().restarts, keeper.state().last_exit) == (2, 0)
+
+
 def test_a_signal_ends_the_daemon_and_the_keeper(keeper: Keeper) -> None:
     process = keeper.start("trap 'kill $!; exit 5' TERM; echo up; /bin/sleep 60 & wait")
     assert process.stdout is not None
