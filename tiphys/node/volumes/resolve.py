@@ -7,7 +7,7 @@ Authorization" the one for these), so each is read when it is needed. Nothing is
 from __future__ import annotations
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.pod_claims import claim_name
+from tiphys.api.helpers.pod_claims import claim_name, ownership_error
 from tiphys.api.machinery.errors import StatusError
 from tiphys.client.client import Client
 from tiphys.node.container.config import is_read_only
@@ -33,8 +33,8 @@ async def resolve(client: Client, pod: core.Pod, volume: core.Volume) -> VolumeS
     namespace = pod.metadata.namespace
     try:
         claim = await _claim(client, namespace, name)
-        if volume.ephemeral is not None:
-            _check_owner(pod, claim)
+        if volume.ephemeral is not None and (message := ownership_error(pod.metadata, claim)):
+            raise UnresolvedError(message)
         pv = await _volume(client, claim)
     except UnresolvedError as error:
         raise UnresolvedError(f"error processing PVC {namespace}/{name}: {error}") from error
@@ -79,13 +79,6 @@ async def _volume(client: Client, claim: core.PersistentVolumeClaim) -> core.Per
         why = f"its pv.Spec.ClaimRef.UID {reference.uid} does not point to claim.UID {claim.metadata.uid}"
         raise UnresolvedError(f"found PV object {name} but {why}")
     return pv
-
-
-def _check_owner(pod: core.Pod, claim: core.PersistentVolumeClaim) -> None:
-    """Refuse a claim that happens to have the name of the pod's own."""
-    if not any(owner.controller and owner.uid == pod.metadata.uid for owner in claim.metadata.ownerReferences):
-        whose = f"PVC {claim.metadata.namespace}/{claim.metadata.name}"
-        raise UnresolvedError(f"{whose} was not created for pod {pod.metadata.namespace}/{pod.metadata.name} (pod is not owner)")
 
 
 def _check_mode(pod: core.Pod, name: str, mode: str) -> None:
