@@ -85,21 +85,22 @@ class Keeper:
         return good
 
     async def _attempt_unmount(self, record: MountRecord) -> bool:
+        # Before the attempt: one that fails may have had its effect.
+        self.mounted.discard((record.uid, record.name))
         try:
             await self.plugin.unmount(record)
         except VolumeError:
             return False
         self._end(record)
-        self.mounted.discard((record.uid, record.name))
         return True
 
     async def _attempt_release(self, device: DeviceRecord) -> bool:
+        self.staged.discard(device.unique_name)
         try:
             await self.plugin.unmount_device(device)
         except VolumeError:
             return False
         self._end(device)
-        self.staged.discard(device.unique_name)
         return True
 
     async def _attempt_mount(self, key: tuple[str, str], spec: VolumeSpec) -> bool:
