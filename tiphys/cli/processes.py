@@ -1,7 +1,7 @@
 """Background processes of a cluster: started, kept running, found again and stopped by process id.
 
 Each daemon is the child of a keeper, a shell loop that restarts it when it dies, with growing delays, and stops when it exits by itself
-or cannot be started for the first time (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
+or when its first start fails for good (exit code 78). Keeper and daemon are in a session of their own, so they outlive the terminal.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ rm -f "$PIDFILE" "$PIDFILE.keeper"
 """
 """Shell script that restarts its command whenever it exits: at once after a run of 10 s, with growing delays after shorter runs.
 
-It stops after exit code 0 (a requested stop) and when the first start fails with 78 (another would fail again), for somebody waits for that
-one. A daemon that has run comes back whatever its code: nobody may be there to fix the cause, and a full disk may go away by itself. The
-keeper writes what `tiphys.daemon.process_state` reads.
+It stops after exit code 0, a requested stop, and when the first start fails with 78: the next would fail, too, and `tiphys up` waits to
+report it. A daemon that has run before is restarted whatever its exit code, since the cause may go away by itself, as a full disk does.
+The keeper writes what `tiphys.daemon.process_state` reads.
 """
 STOP_SECONDS = 30.0
 
