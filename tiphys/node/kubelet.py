@@ -23,6 +23,7 @@ from tiphys.node.container.image_pulls import ImagePuller, PullsImages
 from tiphys.node.container.log_rotation import rotate_logs
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
+from tiphys.node.csi.drivers import PLUGIN_TYPE as CSI_PLUGIN
 from tiphys.node.csi.node import CsiNode
 from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.host import machine
@@ -32,6 +33,7 @@ from tiphys.node.metrics import families
 from tiphys.node.mirror.part import Part
 from tiphys.node.mirror.publisher import MirrorPods
 from tiphys.node.objects import ObjectCache
+from tiphys.node.plugins.watcher import PluginWatcher
 from tiphys.node.pod.admitted import Admitted
 from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
@@ -89,6 +91,8 @@ class Kubelet:
         self.csi = CsiNode(settings.root, settings.name, client, self.informers, self.clock, rng=rng)
         """Drivers of storage: `csi.drivers.add` takes one of this process into use."""
         persistent.plugins.append(self.csi.plugin)
+        self.plugins = PluginWatcher(settings.root / "plugins_registry", {CSI_PLUGIN: self.csi.drivers}, clock=self.clock, rng=rng)
+        """Plugins behind sockets; `handlers` takes those of further types before `run`."""
         self.processes = Supervised()
         persistent.plugins.append(NfsPlugin(settings.root, NfsMounts(self.processes)))
         image_volumes = ImageVolumes(settings.root, cri, self.clock, socket=settings.containerd_socket)
@@ -148,6 +152,7 @@ class Kubelet:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.csi.run(), name="drivers of storage")
+                group.create_task(self.plugins.run(), name="plugins")
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
@@ -182,6 +187,7 @@ class Kubelet:
 
     async def _close(self) -> None:
         services = self.services
+        await self.csi.drivers.close()
         await services.probes.close()
         await services.statuses.close()
         await services.images.close()

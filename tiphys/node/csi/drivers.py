@@ -17,10 +17,10 @@ from tiphys.csi.driver import Driver
 from tiphys.csi.errors import CsiError
 from tiphys.csi.pb import csi_pb2 as pb
 from tiphys.node.csi.node_info import DriverInfo, NodeInfo, NodeInfoError, UnreachableError
-from tiphys.node.csi.plugins import Plugin
-from tiphys.node.csi.registration import PluginError
 from tiphys.node.csi.service import DriverService
 from tiphys.node.csi.versions import highest_supported
+from tiphys.node.plugins.registration import PluginError
+from tiphys.node.plugins.watcher import Plugin
 from tiphys.node.volumes.payload import VolumeError
 
 log = logging.getLogger(__name__)

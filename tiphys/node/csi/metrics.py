@@ -1,4 +1,4 @@
-"""Metrics of plugins and drivers ("Kubernetes Metrics Reference")."""
+"""Metrics of drivers ("Kubernetes Metrics Reference")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,4 @@ OPERATIONS = metrics.histogram(
 )  # fmt: skip
 STATS_SECONDS = metrics.histogram(
     "kubelet_volume_metric_collection_duration_seconds", "Time to measure a volume, in seconds.", "metric_source"
-)
-PLUGINS = metrics.gauge(
-    "plugin_manager_total_plugins", "Plugins by socket: those that are there, and those that are registered.", "socket_path", "state"
 )

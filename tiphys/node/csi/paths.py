@@ -19,7 +19,6 @@ class CsiPaths:
     """Paths below the kubelet's directory."""
 
     def __init__(self, root: Path) -> None:
-        self.registry = root / "plugins_registry"
         self.plugins = root / "plugins"
         self._pods = root / "pods"
         self._own = self.plugins / PLUGIN

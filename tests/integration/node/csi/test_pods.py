@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.integration.node.csi.mounting import MountingDriver, mountable
-from tests.integration.node.csi.registrar import Registrar
+from tests.integration.node.csi.plugged import plugged
+from tests.integration.node.plugins.registrar import Registrar
 from tests.unit.node.csi.scripted import ALL, NAME, ScriptedDriver
 from tests.unit.node.csi.world import attachment_of, pod_of, volume_of
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
@@ -62,13 +62,13 @@ async def kubelet(api: MemoryApi, root: Path) -> AsyncIterator[tuple[PersistentV
     volumes.plugins.append(csi.plugin)
     registrar = Registrar(NAME, str(root / "csi.sock"))
     informers.start()
-    running = asyncio.create_task(csi.run())
     try:
-        async with registrar.served(root / "plugins_registry" / "reg.sock"):
-            yield volumes, csi, registrar, events
+        async with plugged(csi, root), registrar.served(root / "plugins_registry" / "reg.sock"):
+            try:
+                yield volumes, csi, registrar, events
+            finally:
+                await volumes.close()
     finally:
-        await volumes.close()
-        await cancel_and_wait(running)
         await informers.stop()
 
 

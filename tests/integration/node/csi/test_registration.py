@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.node.csi.registrar import Registrar
+from tests.integration.node.csi.plugged import plugged
+from tests.integration.node.plugins.registrar import Registrar
 from tests.unit.node.csi.scripted import NAME, STAGE, ScriptedDriver, hang, refuse
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
@@ -22,8 +22,8 @@ from tiphys.csi.errors import Failed
 from tiphys.csi.server import served
 from tiphys.node.csi.node import CsiNode
 from tiphys.node.csi.node_info import NODE_ID
-from tiphys.node.csi.plugins import Plugin, PluginHandler
-from tiphys.node.csi.registration import PluginError
+from tiphys.node.plugins.registration import PluginError
+from tiphys.node.plugins.watcher import Plugin, PluginHandler, PluginWatcher
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.eventually import eventually
@@ -38,17 +38,16 @@ async def api() -> AsyncIterator[MemoryApi]:
 
 
 @asynccontextmanager
-async def running_node(api: MemoryApi, root: Path, **handlers: PluginHandler) -> AsyncIterator[CsiNode]:
+async def running_node(api: MemoryApi, root: Path, **handlers: PluginHandler) -> AsyncIterator[tuple[CsiNode, PluginWatcher]]:
     """The drivers' part of a kubelet, with a kubelet's rights."""
     client = api.client("system:node:n1", "system:nodes")
     informers = InformerFactory(client)
     informers.start()
-    node = CsiNode(root, "n1", client, informers, LoopClock(), rng=random.Random(1), handlers=handlers)
-    task = asyncio.create_task(node.run())
+    node = CsiNode(root, "n1", client, informers, LoopClock(), rng=random.Random(1))
     try:
-        yield node
+        async with plugged(node, root, **handlers) as watcher:
+            yield node, watcher
     finally:
-        await cancel_and_wait(task)
         await informers.stop()
 
 
@@ -59,7 +58,7 @@ def entries(api: MemoryApi) -> list[storage.CSINodeDriver]:
 async def test_drivers_come_and_go(api: MemoryApi, tmp_path: Path) -> None:
     driver = ScriptedDriver(topology={"scripted.example/zone": "a"}, most=5)
     endpoint = tmp_path / "plugins" / NAME / "csi.sock"
-    async with running_node(api, tmp_path) as node, served(driver, endpoint):
+    async with running_node(api, tmp_path) as (node, _), served(driver, endpoint):
         registrar = Registrar(NAME, str(endpoint))
         async with registrar.served(tmp_path / "plugins_registry" / f"{NAME}-reg.sock"):
             await eventually(lambda: registrar.heard == [""])
@@ -92,7 +91,7 @@ async def test_a_new_kubelet_finds_the_sockets_that_are_there(api: MemoryApi, tm
 
 async def test_a_socket_that_is_made_anew_is_another_plugin(api: MemoryApi, tmp_path: Path) -> None:
     path = tmp_path / "plugins_registry" / "reg.sock"
-    async with AsyncExitStack() as stack, running_node(api, tmp_path) as node:
+    async with AsyncExitStack() as stack, running_node(api, tmp_path) as (_, watcher):
         for number in (1, 2):
             endpoint = tmp_path / f"{number}.sock"
             await stack.enter_async_context(served(ScriptedDriver(node_id=f"id-{number}"), endpoint))
@@ -101,7 +100,7 @@ async def test_a_socket_that_is_made_anew_is_another_plugin(api: MemoryApi, tmp_
                 await registrar.wait()
                 assert registrar.heard == [""]
                 assert [driver.nodeID for driver in entries(api)] == [f"id-{number}"]
-                assert list(node.watcher.registered.values()) == [Plugin(NAME, str(endpoint), ("1.0.0",))]
+                assert list(watcher.registered.values()) == [Plugin(NAME, str(endpoint), ("1.0.0",))]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +192,7 @@ async def test_other_types_of_plugins_have_handlers_of_their_own(api: MemoryApi,
 async def test_the_number_of_volumes_is_asked_again(api: MemoryApi, tmp_path: Path) -> None:
     api.add(storage.CSIDriver(metadata=ObjectMeta(name=NAME), spec=storage.CSIDriverSpec(nodeAllocatableUpdatePeriodSeconds=1)))
     driver = ScriptedDriver(most=5)
-    async with running_node(api, tmp_path) as node:
+    async with running_node(api, tmp_path) as (node, _):
         await node.drivers.add(NAME, driver)
         assert [entry.allocatable for entry in entries(api)] == [storage.VolumeNodeResources(count=5)]
         driver.most = 4
@@ -204,16 +203,16 @@ async def test_a_driver_of_this_process_keeps_its_name(api: MemoryApi, tmp_path:
     """Also against a plugin that was earlier: when that goes, the driver stays."""
     endpoint = tmp_path / "csi.sock"
     registrar = Registrar(NAME, str(endpoint))
-    async with running_node(api, tmp_path) as node, served(ScriptedDriver(), endpoint):
+    async with running_node(api, tmp_path) as (node, watcher), served(ScriptedDriver(), endpoint):
         async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
             await registrar.wait()
             await node.drivers.add(NAME, own := ScriptedDriver())
-        await eventually(lambda: not node.watcher.registered)
+        await eventually(lambda: not watcher.registered)
         assert node.drivers.get(NAME).driver is own
 
 
 async def test_a_driver_of_this_process_waits_for_the_api_server(api: MemoryApi, tmp_path: Path) -> None:
-    async with running_node(api, tmp_path) as node:
+    async with running_node(api, tmp_path) as (node, _):
         api.faults.down = True
         adding = asyncio.create_task(node.drivers.add(NAME, ScriptedDriver()))
         await eventually(lambda: node.drivers.names == [NAME])
@@ -225,7 +224,7 @@ async def test_a_driver_of_this_process_waits_for_the_api_server(api: MemoryApi,
 async def test_without_an_api_server_a_driver_is_in_use_all_the_same(api: MemoryApi, tmp_path: Path) -> None:
     endpoint = tmp_path / "csi.sock"
     registrar = Registrar(NAME, str(endpoint))
-    async with served(ScriptedDriver(), endpoint), running_node(api, tmp_path) as node:
+    async with served(ScriptedDriver(), endpoint), running_node(api, tmp_path) as (node, _):
         api.faults.down = True
         async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
             await eventually(lambda: node.drivers.names == [NAME])
@@ -240,7 +239,7 @@ async def test_a_plugin_that_goes_before_it_is_registered(api: MemoryApi, tmp_pa
     endpoint = tmp_path / "csi.sock"
     driver, registrar = ScriptedDriver(), Registrar(NAME, str(endpoint))
     driver.next("NodeGetInfo", hang)
-    async with served(driver, endpoint), running_node(api, tmp_path) as node:
+    async with served(driver, endpoint), running_node(api, tmp_path) as (node, _):
         async with registrar.served(tmp_path / "plugins_registry" / "reg.sock"):
             await eventually(lambda: driver.asked("NodeGetInfo"))
         await eventually(lambda: node.drivers.names == [])

@@ -14,11 +14,11 @@ import grpc
 import pytest
 
 from tests.integration.node.csi.mounting import MountingDriver, mountable
-from tests.integration.node.csi.registrar import Registrar
+from tests.integration.node.csi.plugged import plugged
+from tests.integration.node.plugins.registrar import Registrar
 from tests.unit.node.csi.scripted import ALL, NAME, ScriptedDriver, answer, hang
 from tests.unit.node.csi.world import attachment_of, mount, spec_of, volume_of
 from tiphys.aio.clock import LoopClock
-from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.api.storage import v1 as storage
@@ -56,14 +56,12 @@ async def registered(api: MemoryApi, root: Path) -> AsyncIterator[CsiNode]:
     informers.start()
     node = CsiNode(root, "n1", client, informers, LoopClock(), rng=random.Random(1))
     registrar = Registrar(NAME, str(root / "csi.sock"))
-    task = asyncio.create_task(node.run())
     try:
-        async with registrar.served(root / "plugins_registry" / "reg.sock"):
+        async with plugged(node, root), registrar.served(root / "plugins_registry" / "reg.sock"):
             await registrar.wait()
             assert registrar.heard == [""]
             yield node
     finally:
-        await cancel_and_wait(task)
         await informers.stop()
 
 

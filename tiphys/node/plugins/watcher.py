@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol
 from tiphys.aio.backoff import Backoff, BackoffPolicy
 from tiphys.aio.clock import Clock
 from tiphys.aio.tasks import TaskSet, until
-from tiphys.node.csi import metrics
-from tiphys.node.csi.registration import PluginError, PluginSocket
+from tiphys.node.plugins import metrics
+from tiphys.node.plugins.registration import PluginError, PluginSocket
 
 log = logging.getLogger(__name__)
 
