@@ -39,6 +39,8 @@ from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.resources.assigner import Assigner
+from tiphys.node.resources.assigners import Assigners
 from tiphys.node.runtime import containerd_events
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.serve.endpoints.health import HealthServer
@@ -77,6 +79,7 @@ class Kubelet:
         informers: InformerFactory | None = None,
         puller: PullsImages | None = None,
         parts: Sequence[Part] = (),
+        assigners: Sequence[Assigner] = (),
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -117,6 +120,8 @@ class Kubelet:
             nodes=nodes,
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
+            admissions=asyncio.Lock(),
+            assigners=Assigners(assigners),
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")

@@ -177,6 +177,7 @@ class PodLoop:
         await self.pods.wait_synced()
         while self.runtime_error:
             await self.services.clock.sleep(0.05)
+        await self.services.assigners.start({pod.metadata.uid for pod in self.pods.list()} | self.services.relister.uids)
         self.live = True
         # In the order in which they came, so that of two that do not fit together the same one is taken every time.
         for pod in sorted(self.pods.list(), key=lambda pod: pod.metadata.creationTimestamp or datetime.min.replace(tzinfo=UTC)):

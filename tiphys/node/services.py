@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,8 @@ from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.resources.assigner import Refused
+from tiphys.node.resources.assigners import Assigners
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
@@ -66,6 +69,9 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     machine: Machine
     allocations: Allocations
     admitted: Admitted
+    assigners: Assigners
+    admissions: asyncio.Lock
+    """Held from the checks of a pod until it is in the book, so that nobody comes between."""
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
@@ -122,6 +128,14 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
             if rejected is None or rejected.reason != NODE_AFFINITY:
                 return rejected
         return self._judged(pod, await self.client.get(core.Node, self.settings.name))
+
+    async def assign(self, pod: core.Pod) -> Rejection | None:
+        """Assign to a pod that is not rejected what its containers own; return why that is impossible, or None."""
+        try:
+            await self.assigners.admit(pod)
+        except Refused as refused:
+            return Rejection(refused.reason, str(refused))
+        return None
 
     def _judged(self, pod: core.Pod, node: core.Node) -> Rejection | None:
         others = self.allocations.others(pod.metadata.uid)

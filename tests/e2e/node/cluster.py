@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tiphys.api.machinery.conditions import is_true
 from tiphys.api.meta import v1 as meta
 from tiphys.node.cri.client import CriClient
 from tiphys.node.kubelet import Kubelet
+from tiphys.node.resources.assigner import Assigner
 from tiphys.node.settings import NodeSettings
 from tiphys.node.volumes import mounts
 from tiphys.testing.eventually import eventually
@@ -43,6 +44,7 @@ class Node:
         self.kubelet: Kubelet | None = None
         self._task: asyncio.Task[None] | None = None
         self.options: dict[str, Any] = {}
+        self.assigners: Sequence[Assigner] = ()
 
     @classmethod
     @asynccontextmanager
@@ -70,7 +72,8 @@ class Node:
         )
 
     async def start(self) -> None:
-        self.kubelet = Kubelet(self.settings, self.api.client(), CriClient(self.machine.supervisor.socket_path))
+        cri = CriClient(self.machine.supervisor.socket_path)
+        self.kubelet = Kubelet(self.settings, self.api.client(), cri, assigners=self.assigners)
         self._task = asyncio.create_task(self.kubelet.run(), name="kubelet")
         await asyncio.wait_for(self.kubelet.ready.wait(), 20)
 

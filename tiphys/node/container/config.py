@@ -16,6 +16,8 @@ from tiphys.node.container.security import container_security, sandbox_security
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.host import cgroups
 from tiphys.node.pod.plan import AnyContainer, Start
+from tiphys.node.resources import cpuset
+from tiphys.node.resources.assigner import Grant
 
 _PROPAGATION = {
     None: pb.PROPAGATION_PRIVATE,
@@ -24,6 +26,7 @@ _PROPAGATION = {
     "HostToContainer": pb.PROPAGATION_HOST_TO_CONTAINER,
     "Bidirectional": pb.PROPAGATION_BIDIRECTIONAL,
 }
+_NOTHING = Grant()
 _PROTOCOLS = {"": pb.TCP, "TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
 
 
@@ -46,7 +49,9 @@ class Inputs(msgspec.Struct, frozen=True):
     groups: Sequence[int] = ()
     """Groups that the container gets besides those of its pod, because of its volumes."""
     devices: Sequence[tuple[str, str, str]] = ()
-    """Device files: path on the host, path inside, permissions."""
+    """Device files of volumes: path on the host, path inside, permissions."""
+    grant: Grant = _NOTHING
+    """Parts of the machine that were assigned to the container."""
 
 
 def spec_hash(container: AnyContainer) -> str:
@@ -120,7 +125,9 @@ def _overhead(pod: core.Pod) -> pb.LinuxContainerResources:
 
 def container_config(pod: core.Pod, container: AnyContainer, start: Start, inputs: Inputs) -> pb.ContainerConfig:
     """A container of a pod; raises ConfigError when it cannot be configured as asked."""
-    env = inputs.env
+    grant = inputs.grant
+    # What the pod says about a variable counts more than what a device says.
+    env = {**grant.env, **inputs.env}
     return pb.ContainerConfig(
         metadata=pb.ContainerMetadata(name=container.name, attempt=start.attempt),
         image=pb.ImageSpec(image=inputs.image_ref),
@@ -129,15 +136,18 @@ def container_config(pod: core.Pod, container: AnyContainer, start: Start, input
         working_dir=container.workingDir,
         envs=[pb.KeyValue(key=key, value=value.encode("utf-8", "surrogateescape")) for key, value in env.items()],
         mounts=_mounts(pod, container, inputs),
-        devices=[pb.Device(host_path=host, container_path=inside, permissions=mode) for host, inside, mode in inputs.devices],
+        devices=[
+            pb.Device(host_path=host, container_path=inside, permissions=mode) for host, inside, mode in (*inputs.devices, *grant.devices)
+        ],
+        CDI_devices=[pb.CDIDevice(name=name) for name in grant.cdi_devices],
         labels={**pod_labels(pod), names.CONTAINER_NAME: container.name},
-        annotations=_annotations(pod, container, start),
+        annotations={**grant.annotations, **_annotations(pod, container, start)},
         log_path=f"{container.name}/{start.attempt}.log",
         stdin=container.stdin,
         stdin_once=container.stdinOnce,
         tty=container.tty,
         linux=pb.LinuxContainerConfig(
-            resources=linux_resources(pod, container, memory_capacity=inputs.memory_capacity),
+            resources=linux_resources(pod, container, memory_capacity=inputs.memory_capacity, grant=grant),
             security_context=container_security(
                 pod,
                 container,
@@ -163,8 +173,10 @@ def _annotations(pod: core.Pod, container: AnyContainer, start: Start) -> dict[s
     }
 
 
-def linux_resources(pod: core.Pod, container: AnyContainer, *, memory_capacity: int = 0) -> pb.LinuxContainerResources:
-    """CPU shares and quota, the memory limit and the out-of-memory score."""
+def linux_resources(
+    pod: core.Pod, container: AnyContainer, *, memory_capacity: int = 0, grant: Grant = _NOTHING
+) -> pb.LinuxContainerResources:
+    """CPU shares and quota, the memory limit, the out-of-memory score, and the CPUs and NUMA nodes; those that are empty do not change."""
     limits = cgroups.container_limits(container)
     return pb.LinuxContainerResources(
         cpu_period=cgroups.PERIOD,
@@ -172,6 +184,8 @@ def linux_resources(pod: core.Pod, container: AnyContainer, *, memory_capacity: 
         cpu_shares=limits.cpu_shares,
         memory_limit_in_bytes=limits.memory or 0,
         oom_score_adj=cgroups.oom_score_adj(pod, container, memory_capacity),
+        cpuset_cpus=cpuset.text_of(grant.cpus),
+        cpuset_mems=cpuset.text_of(grant.memory_nodes),
     )
 
 
@@ -200,6 +214,9 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
     if inputs.hosts_path and "/etc/hosts" not in taken:
         readonly = bool(container.securityContext and container.securityContext.readOnlyRootFilesystem)
         mounts.append(pb.Mount(host_path=inputs.hosts_path, container_path="/etc/hosts", readonly=readonly))
+    for one in inputs.grant.mounts:
+        if one.container_path not in taken:
+            mounts.append(pb.Mount(host_path=one.host_path, container_path=one.container_path, readonly=one.read_only))
     message = container.terminationMessagePath or names.DEFAULT_MESSAGE_PATH
     if inputs.message_path and message not in taken:
         mounts.append(pb.Mount(host_path=inputs.message_path, container_path=message))

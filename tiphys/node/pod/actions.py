@@ -33,6 +33,7 @@ from tiphys.node.pod.killer import PodKiller
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import AnyContainer, Plan, Start, find_container
 from tiphys.node.pod.status import Waiting
+from tiphys.node.resources.assigner import Refused
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.manager import used_volumes
 from tiphys.node.volumes.payload import VolumeError
@@ -377,9 +378,10 @@ class PodActions:
                 target_id=self._target(pod, container),
                 groups=self.services.volumes.persistent.groups(pod.metadata.uid),
                 devices=devices(pod, container, volumes),
+                grant=await self.services.assigners.prepare(pod, container),
             )
             return container_config(pod, container, start, inputs)
-        except (ConfigError, FieldPathError, VolumeError) as error:
+        except (ConfigError, FieldPathError, VolumeError, Refused) as error:
             raise self._refuse(pod, start, names.CONFIG_ERROR, str(error)) from error
 
     def _target(self, pod: core.Pod, container: AnyContainer) -> str:

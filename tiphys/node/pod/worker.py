@@ -204,6 +204,8 @@ class PodWorker:
         if self.status.phase in _OVER:
             # From here on the scheduler gives the pod's room to others.
             self.services.allocations.leave(self.uid)
+            if not self.seen.running:
+                self.services.assigners.leave(self.uid)
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
 
@@ -325,12 +327,24 @@ class PodWorker:
 
     async def _be_admitted(self, pod: core.Pod) -> bool:
         """Enter the pod into the node's book, or fail it for good. False: rejected, or to be tried again."""
-        try:
-            rejected = await self.services.rejection(pod)
-        except (StatusError, ConnectionError, TimeoutError) as error:
-            log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": str(error)})
+        async with self.services.admissions:
+            try:
+                rejected = await self.services.rejection(pod) or await self.services.assign(pod)
+            except (StatusError, ConnectionError, TimeoutError) as error:
+                unread = str(error)
+            else:
+                unread = ""
+                if rejected is None:
+                    self._admitted = True
+                    self._enter()
+        if unread:
+            log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": unread})
             await self._rest(self._next_retry())
             return False
+        if rejected is None:
+            self._admit()
+            self.publish()
+            return True
         if rejected is not None and rejected.missing and preemption.is_critical(pod):
             try:
                 chosen = preemption.victims(pod, self.services.allocations.others(self.uid), rejected.missing)
@@ -341,11 +355,6 @@ class PodWorker:
                 await self.services.allocations.preempt([one.metadata.uid for one in chosen])
                 return False  # to be checked again: others may have come meanwhile
         self._admitted = True
-        if rejected is None:
-            self._enter()
-            self._admit()
-            self.publish()
-            return True
         self._reject(pod, rejected)
         return False
 
@@ -474,6 +483,7 @@ class PodWorker:
     async def _tear_down(self) -> None:
         """Release the pod's resources besides its containers."""
         self.services.allocations.leave(self.uid)
+        await self.services.assigners.release(self.uid)
         self.services.images.forget(self.uid)
         self.services.objects.use(self.uid, set())
         while True:

@@ -44,7 +44,7 @@ class Grant(msgspec.Struct, frozen=True):
     """Things that a container gets. Grants of several assigners are added up."""
 
     cpus: frozenset[int] = frozenset()
-    """Cores of its own; empty: the ones that nobody owns."""
+    """CPUs that the container may run on; empty: all."""
     memory_nodes: Nodes = frozenset()
     """NUMA nodes that its memory comes from; empty: all."""
     env: Mapping[str, str] = {}
@@ -65,7 +65,11 @@ class Refused(Exception):
 
 
 class Assigner(Protocol):
-    """One kind of thing that containers can own. Calls come one at a time."""
+    """One kind of thing that containers can own.
+
+    Calls come one at a time (`Assigners`), except that `prepare` may run beside them, and for several containers at once. A pod that is
+    refused, or whose admission is broken off, is released.
+    """
 
     name: str
     """For logs and metrics: "cpu", "memory", "device", "claim"."""
@@ -80,10 +84,16 @@ class Assigner(Protocol):
         """Return where the requests of the pod as a whole could be served (scope "pod"). Raises Refused."""
 
     async def assign(self, pod: core.Pod, container: AnyContainer, nodes: Nodes | None) -> Grant:
-        """Assign at admission, within the nodes if it is not None, and record it. Raises Refused."""
+        """Assign at admission, within the nodes if it is not None, and record it. Raises Refused.
+
+        Init containers come first, in their order.
+        """
 
     async def prepare(self, pod: core.Pod, container: AnyContainer) -> Grant:
-        """Return what was assigned, just before the container is created; may call a plugin. Raises Refused, which is tried again."""
+        """Return what was assigned, just before the container is created; may call a plugin. Raises Refused, which is tried again.
+
+        Also called for ephemeral containers and for pods that were admitted while the assigner was not in use: these own nothing.
+        """
 
     async def release(self, uid: str) -> None:
         """Take back all that a pod owns; without an assignment nothing happens."""

@@ -20,6 +20,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.host import cgroups
 from tiphys.node.pod.plan import Start
+from tiphys.node.resources.assigner import Grant, Mount
 from tiphys.node.volumes.manager import used_volumes
 
 IDENTITY = Identity(pod_ips=("10.42.0.5",), host_ips=("192.0.2.1",), allocatable={"cpu": "2", "memory": "1Gi"})
@@ -45,6 +46,35 @@ def test_names_labels_and_logs() -> None:
         "io.kubernetes.container.name": "a",
     }
     assert made.annotations["io.kubernetes.container.hash"] == spec_hash(it.spec.containers[0])
+
+
+def test_grants_of_assigners() -> None:
+    """The pod's own variables and mounts count more than those of a device."""
+    it = pod({"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/taken"}]}, volumes=[{"name": "v", "emptyDir": {}}])
+    grant = Grant(
+        cpus=frozenset({1, 2, 3, 8}),
+        memory_nodes=frozenset({1}),
+        env={"DEVICE": "0", "OWN": "theirs"},
+        mounts=[Mount("/host/lib", "/lib/gpu", read_only=True), Mount("/host/x", "/taken")],
+        devices=[("/dev/a", "/dev/b", "rw")],
+        annotations={"vendor": "x", "io.kubernetes.container.restartCount": "99"},
+        cdi_devices=["vendor.com/gpu=0"],
+    )
+    container = it.spec.containers[0]
+    inputs = Inputs(image_ref="sha256:1", env={"OWN": "ours"}, mount_paths=["/vol/v"], devices=[("/dev/x", "/dev/y", "r")], grant=grant)
+    config = container_config(it, container, Start("a", "main", 2), inputs)
+    assert (config.linux.resources.cpuset_cpus, config.linux.resources.cpuset_mems) == ("1-3,8", "1")
+    assert {one.key: one.value for one in config.envs} == {"DEVICE": b"0", "OWN": b"ours"}
+    assert [(one.host_path, one.container_path, one.readonly) for one in config.mounts[:2]] == [
+        ("/vol/v", "/taken", False),
+        ("/host/lib", "/lib/gpu", True),
+    ]
+    assert [(one.host_path, one.container_path, one.permissions) for one in config.devices] == [
+        ("/dev/x", "/dev/y", "r"),
+        ("/dev/a", "/dev/b", "rw"),
+    ]
+    assert (config.annotations["vendor"], config.annotations["io.kubernetes.container.restartCount"]) == ("x", "2")
+    assert [one.name for one in config.CDI_devices] == ["vendor.com/gpu=0"]
 
 
 def test_the_sandbox() -> None:
