@@ -15,13 +15,11 @@ from tiphys.api.machinery import base, ordered
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.node.mirror.part import Part, Run
+from tiphys.node.static.annotations import CONFIG_HASH, CONFIG_SEEN, CONFIG_SOURCE
 
 _encode = ordered.encoder("deterministic")
 
 NAMESPACE = "kube-system"
-CONFIG_HASH = "kubernetes.io/config.hash"
-CONFIG_SEEN = "kubernetes.io/config.seen"
-CONFIG_SOURCE = "kubernetes.io/config.source"
 _UNKNOWN_EXIT = 137
 """Exit code of a run whose end nobody saw; the reason is then ContainerStatusUnknown."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import Amounts, pod_requests, qos_class
+from tiphys.node.static.annotations import is_static
 
 CRITICAL: Final = 2_000_000_000
 """Priority from which pods are critical to the cluster."""
@@ -24,8 +25,8 @@ class NoRoom(Exception):
 
 
 def is_critical(pod: core.Pod) -> bool:
-    """True if the cluster does not work without the pod."""
-    return (pod.spec.priority or 0) >= CRITICAL
+    """True if the cluster does not work without the pod, or the node runs it by itself."""
+    return (pod.spec.priority or 0) >= CRITICAL or is_static(pod)
 
 
 def may_preempt(pod: core.Pod, other: core.Pod) -> bool:

@@ -1,0 +1,1 @@
+"""Static pods: pods that the kubelet runs from files and a URL, without the API server."""
