@@ -23,11 +23,12 @@ from tiphys.api.batch import v1 as batch
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
-from tiphys.node.host import stats
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.families import kubelet_lines
 from tiphys.node.metrics.groups import GroupUse, Interface, Transfers
 from tiphys.node.metrics.probes import ProbeMetrics
+from tiphys.node.metrics.resource import resource_lines
+from tiphys.node.metrics.usage import ContainerUse, PodUse, Usage
 from tiphys.obs import metrics
 from tiphys.scheduler.scheduler import Scheduler
 from tiphys.store.open import open_store
@@ -72,8 +73,9 @@ def node_page() -> str:
     """The pages of a node's own use and probes."""
     probes = ProbeMetrics()
     probes.observe(pod_on_node(), "app", "liveness", ok=True, seconds=0.1)
-    use = stats.ContainerUse("ns", "web", "u1", "app", stats.Usage(cpu=1, memory=1, started=1.0))
-    return stats.resource_metrics(stats.Usage(cpu=1), [use]) + metrics.page(probes.lines(), kubelet_lines("n1", [])).decode()
+    use = Usage(cpu=1, memory=1, started=1.0)
+    resource = resource_lines(Usage(cpu=1), [PodUse("ns", "web", "u1", use, [ContainerUse("ns", "web", "u1", "app", use)])])
+    return metrics.page(resource, probes.lines(), kubelet_lines("n1", [])).decode()
 
 
 def cadvisor_page() -> str:

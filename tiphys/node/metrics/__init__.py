@@ -1,1 +1,1 @@
-"""Metrics of the kubelet (`families`), of probes (`probes`), and of use: read (`groups`), gathered (`use`), written (`cadvisor`)."""
+"""Metrics of the kubelet (`families`), its probes (`probes`), and use: read (`groups`, `pods`, `node`), written (`cadvisor` and others)."""

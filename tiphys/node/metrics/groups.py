@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from tiphys.node.host.machine import meminfo
 from tiphys.node.runtime import cgroups as files
 
 NANO, MICRO, TICK = 1e-9, 1e-6, 1 / os.sysconf("SC_CLK_TCK")
@@ -42,6 +43,19 @@ class Interface(NamedTuple):
     transmit: tuple[int, int, int, int]
 
 
+class Stall(NamedTuple):
+    """Time that tasks waited for something ("PSI - Pressure Stall Information"): percent of the last seconds, and seconds in all."""
+
+    avg10: float
+    avg60: float
+    avg300: float
+    total: float
+
+
+Stalls = dict[str, dict[str, Stall]]
+"""By resource (`cpu`, `memory`, `io`), then for `some` and `full`."""
+
+
 class GroupUse(msgspec.Struct):
     """Use and limits of one control group; `values` lacks those that the kernel does not report."""
 
@@ -49,6 +63,7 @@ class GroupUse(msgspec.Struct):
     devices: dict[str, Transfers] = {}
     pids: list[int] = []
     """The processes in the group itself."""
+    stalls: Stalls = {}
 
 
 class _Field(NamedTuple):
@@ -63,6 +78,10 @@ class _Source(NamedTuple):
     file: str
     fields: Mapping[str, _Field]
 
+    def only(self, names: Collection[str]) -> _Source:
+        """Return the source with these values alone."""
+        return self._replace(fields={key: field for key, field in self.fields.items() if field.name in names})
+
 
 def _number(name: str, scale: float = 1) -> dict[str, _Field]:
     return {"": _Field(name, scale)}
@@ -73,6 +92,7 @@ _V1 = (
     _Source("cpuacct", "cpuacct.stat", {"user": _Field("cpu_user", TICK), "system": _Field("cpu_system", TICK)}),
     _Source("cpu", "cpu.stat", {
         "nr_periods": _Field("periods"), "nr_throttled": _Field("throttled"), "throttled_time": _Field("throttled_seconds", NANO),
+        "nr_bursts": _Field("bursts"), "burst_time": _Field("burst_seconds", NANO),
     }),
     _Source("cpu", "cpu.cfs_quota_us", _number("cpu_quota")),
     _Source("cpu", "cpu.cfs_period_us", _number("cpu_period")),
@@ -98,6 +118,7 @@ _V2 = (
     _Source("", "cpu.stat", {
         "usage_usec": _Field("cpu", MICRO), "user_usec": _Field("cpu_user", MICRO), "system_usec": _Field("cpu_system", MICRO),
         "nr_periods": _Field("periods"), "nr_throttled": _Field("throttled"), "throttled_usec": _Field("throttled_seconds", MICRO),
+        "nr_bursts": _Field("bursts"), "burst_usec": _Field("burst_seconds", MICRO),
     }),
     _Source("", "cpu.weight", _number("cpu_weight")),
     _Source("", "memory.current", _number("memory")),
@@ -116,23 +137,28 @@ _V2 = (
     _Source("", "pids.max", _number("threads_max")),
 )  # fmt: skip
 _PRESSURES = ("cpu", "memory", "io")
+_NEEDED = {"working_set": ("memory", "inactive_file"), "cpu_shares": ("cpu_weight",)}
+"""Values from which others are derived."""
 
 
 class GroupReader:
     """Reads groups below one mount point, all that is known or the named values. Touches files: for a thread."""
 
-    def __init__(self, root: Path = files.ROOT, names: Collection[str] = ()) -> None:
+    def __init__(self, root: Path = files.ROOT, names: Collection[str] = (), *, stalls: bool = False) -> None:
+        """Take the mount point, and the values to read, with or without stalls; without names everything is read."""
         self.root = root
         self.v2 = files.is_v2(root)
         homes = files.hierarchies(root) if root.is_dir() else {}
         self._whole = not names
-        self._sources = [
-            (str(homes[one.controller]), one)
-            for one in (_V2 if self.v2 else _V1)
-            if one.controller in homes and (self._whole or any(field.name in names for field in one.fields.values()))
-        ]
+        names = {*names, *(needed for name in names for needed in _NEEDED.get(name, ()))}
+        known = [one for one in (_V2 if self.v2 else _V1) if one.controller in homes]
+        chosen = known if self._whole else [chosen for one in known if (chosen := one.only(names)).fields]
+        self._sources = [(str(homes[one.controller]), one.file, _needles(one.fields), one.fields.get("")) for one in chosen]
         self._home = str(homes.get("" if self.v2 else "memory") or next(iter(homes.values()), root))
         self._blocks = str(homes["blkio"]) if "blkio" in homes else ""
+        # Hybrid: the controllers are in version 1, and stalls in version 2, where runc puts containers too.
+        unified = root if self.v2 else root / "unified"
+        self._stalls = str(unified) if (self._whole or stalls) and (unified / "cgroup.controllers").exists() else ""
 
     def listed(self, path: str) -> list[str]:
         """The names of the groups right below one."""
@@ -153,26 +179,37 @@ class GroupReader:
         """The use of a group; one that is gone has no values."""
         below = path.strip("/")
         values: Values = {}
-        for home, source in self._sources:
-            text = _read(f"{home}/{below}/{source.file}")
+        for home, file, needles, only in self._sources:
+            text = _read(f"{home}/{below}/{file}")
             if text:
-                _fill(values, source.fields, text)
+                _fill(values, needles, only, text)
+        if self.v2 and not below:
+            _whole_machine(values)
+        stalls = self._read_stalls(below, values) if self._stalls else {}
         if not self._whole:
             _derive(values)
-            return GroupUse(values)
+            return GroupUse(values, stalls=stalls)
         if self.v2:
-            self._only_v2(f"{self._home}/{below}", values)
+            quota, _, period = _read(f"{self._home}/{below}/cpu.max").partition(" ")
+            if period:
+                values["cpu_period"] = float(period)
+                values["cpu_quota"] = -1 if quota == "max" else float(quota)
         _derive(values)
-        return GroupUse(values, self._devices(below), [int(pid) for pid in _read(f"{self._home}/{below}/cgroup.procs").split()])
+        return GroupUse(values, self._devices(below), self.pids(path), stalls)
 
-    def _only_v2(self, home: str, values: Values) -> None:
-        quota, _, period = _read(f"{home}/cpu.max").partition(" ")
-        if period:
-            values["cpu_period"] = float(period)
-            values["cpu_quota"] = -1 if quota == "max" else float(quota)
+    def pids(self, path: str) -> list[int]:
+        """The processes in a group itself."""
+        return [int(pid) for pid in _read(f"{self._home}/{path.strip('/')}/cgroup.procs").split()]
+
+    def _read_stalls(self, below: str, values: Values) -> Stalls:
+        """The group's stalls; their totals are values, too."""
+        stalls: Stalls = {}
         for kind in _PRESSURES:
-            for line in _read(f"{home}/{kind}.pressure").splitlines():
-                values[f"{kind}_{line.partition(' ')[0]}_stalled"] = float(line.rpartition("total=")[2]) * MICRO
+            text = _read(f"{self._stalls}/{below}/{kind}.pressure") or ("" if below else _read(f"/proc/pressure/{kind}"))
+            if text:
+                stalls[kind] = parse_pressure(text)
+                values |= {f"{kind}_{of}_stalled": stall.total for of, stall in stalls[kind].items()}
+        return stalls
 
     def _devices(self, below: str) -> dict[str, Transfers]:
         if self.v2:
@@ -193,6 +230,11 @@ def interfaces(pid: int) -> list[Interface]:
     except OSError:
         return []
     return parse_net_dev(_read(f"/proc/{pid}/net/dev"))
+
+
+def interfaces_of_machine() -> list[Interface]:
+    """The interfaces of the network that this process is in."""
+    return parse_net_dev(_read("/proc/self/net/dev"))
 
 
 def parse_net_dev(text: str) -> list[Interface]:
@@ -229,17 +271,40 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
-def _fill(values: Values, fields: Mapping[str, _Field], text: str) -> None:
-    only = fields.get("")
+def parse_pressure(text: str) -> dict[str, Stall]:
+    """Return a file of stalls: `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, and `full`."""
+    stalls = {}
+    for line in text.splitlines():
+        of, *pairs = line.split()
+        figures = dict(pair.split("=", 1) for pair in pairs)
+        avg10, avg60, avg300, total = (float(figures[key]) for key in ("avg10", "avg60", "avg300", "total"))
+        stalls[of] = Stall(avg10, avg60, avg300, total * MICRO)
+    return stalls
+
+
+def _needles(fields: Mapping[str, _Field]) -> list[tuple[str, _Field]]:
+    return [(f"\n{key} ", field) for key, field in fields.items() if key]
+
+
+def _fill(values: Values, needles: list[tuple[str, _Field]], only: _Field | None, text: str) -> None:
     if only is not None:
         word = text.strip()
         values[only.name] = 0 if word == "max" or int(word) >= UNLIMITED else int(word) * only.scale
         return
-    for line in text.splitlines():
-        key, _, value = line.partition(" ")
-        field = fields.get(key)
-        if field is not None:
-            values[field.name] = int(value) * field.scale
+    text = f"\n{text}"
+    for needle, field in needles:  # Files have dozens of lines, of which few are of interest.
+        at = text.find(needle)
+        if at >= 0:
+            at += len(needle)
+            end = text.find("\n", at)
+            values[field.name] = int(text[at : end if end >= 0 else None]) * field.scale
+
+
+def _whole_machine(values: Values) -> None:
+    """Add what version 2 does not report of its topmost group."""
+    values.setdefault("memory", values.get("rss", 0) + values.get("cache", 0))
+    swap = meminfo(_read("/proc/meminfo"))
+    values.setdefault("swap", swap.get("SwapTotal", 0) - swap.get("SwapFree", 0))
 
 
 def _derive(values: Values) -> None:
@@ -250,10 +315,11 @@ def _derive(values: Values) -> None:
     if weight is not None:
         values["cpu_shares"] = 2 + (weight - 1) * 262142 // 9999
     if values.get("cpu_quota", -1) <= 0:  # Without a quota there are no periods to count.
-        for name in ("cpu_quota", "periods", "throttled", "throttled_seconds"):
+        for name in ("cpu_quota", "periods", "throttled", "throttled_seconds", "bursts", "burst_seconds"):
             values.pop(name, None)
-    values.setdefault("faults_below", values.get("faults", 0))
-    values.setdefault("major_faults_below", values.get("major_faults", 0))
+    for name in ("faults", "major_faults"):
+        if name in values:  # Version 2 counts those below always.
+            values.setdefault(f"{name}_below", values[name])
 
 
 def _io_stat(text: str) -> dict[str, Transfers]:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -34,9 +32,7 @@ from tiphys.node.container.attach_log import AttachLog, Readers
 from tiphys.node.container.log_stream import stream_log
 from tiphys.node.container.logs import LogOptions, rotated
 from tiphys.node.cri.errors import CriError
-from tiphys.node.host import machine, stats
 from tiphys.node.metrics import families
-from tiphys.node.metrics.cadvisor import Machine
 from tiphys.node.metrics.use import NodeUse
 from tiphys.node.metrics.volumes import volume_lines
 from tiphys.node.mirror.log import daemon_log
@@ -85,14 +81,12 @@ class KubeletServer:
         self.services = services
         self.loop = loop
         self.mirrors = mirrors
-        self.started = services.clock.now().timestamp()
         self.checks = checks
         self._slis = HealthMetrics()
         self._readers = Readers(services.clock)
         settings = services.settings
         self.callers = Callers(services.client, services.clock, node=settings.name, trusted=settings.client_names)
-        size = Machine(services.machine.cores, services.machine.memory)
-        self._use = NodeUse(services.relister, services.cri, settings.cgroup_parent, size, services.clock)
+        self._use = NodeUse(services)
         assert settings.tls_cert is not None
         assert settings.tls_key is not None
         authorities = [str(settings.client_ca)] if settings.client_ca is not None else []
@@ -308,24 +302,19 @@ class KubeletServer:
 
     # -- usage
 
-    async def _uses(self) -> tuple[stats.Usage, list[stats.ContainerUse]]:
-        node, uses = await asyncio.gather(
-            asyncio.to_thread(_node_usage, self.started, self.services.clock.now().timestamp()), self._use.containers()
-        )
-        return node, uses
-
     async def _stats(self, request: Request, rest: list[str]) -> Response:
         if rest != ["summary"]:
             raise not_found()
-        node, uses = await self._uses()
-        return _json(stats.summary(self.services.settings.name, node, uses, self.services.meter.latest()))
+        brief = ("only_cpu_and_memory", "true") in request.query
+        self._measure_sizes()
+        return _json(await self._use.summary(brief=brief))
 
     async def _metrics(self, request: Request, rest: list[str]) -> Response:
         if rest == ["resource"]:
-            node, uses = await self._uses()
-            return Response(headers=METRICS, body=stats.resource_metrics(node, uses).encode())
+            return Response(headers=METRICS, body=await self._use.resource())
         if rest == ["cadvisor"]:
-            return Response(headers=METRICS, body=await self._cadvisor())
+            self._measure_sizes()
+            return Response(headers=METRICS, body=await self._use.cadvisor())
         if rest == ["probes"]:
             return Response(headers=METRICS, body=measured.page(self.services.probes.metrics.lines()))
         if rest == ["slis"]:
@@ -343,10 +332,10 @@ class KubeletServer:
         desired = [entry.record for entry in persistent.records.mounts()]
         yield from volume_lines(self.services.meter.latest(), [record for record, _ in persistent.mounted()], desired)
 
-    async def _cadvisor(self) -> bytes:
+    def _measure_sizes(self) -> None:
+        """Have the sizes measured that only the runtime knows, if that is due; they are in later answers."""
         if self._use.stale:
-            self._tasks.spawn(self._use.refresh(), name="kubelet-written")
-        return await self._use.cadvisor()
+            self._tasks.spawn(self._use.refresh(), name="kubelet-sizes")
 
 
 def _nothing_below(rest: list[str]) -> None:
@@ -410,13 +399,3 @@ def _logged(status: core.PodStatus, pod: core.Pod, name: str, *, previous: bool)
     if reason == "ImagePullBackOff":
         raise Refusal(400, f"{where} is waiting to start: trying and failing to pull image")
     raise Refusal(400, f"{where} is waiting to start: {reason}")
-
-
-def _node_usage(started: float, now: float) -> stats.Usage:
-    ticks = os.sysconf("SC_CLK_TCK")
-    cpu = 0
-    with suppress(OSError, ValueError), open("/proc/stat", encoding="ascii") as file:
-        busy = [int(word) for word in file.readline().split()[1:9]]
-        cpu = (sum(busy) - busy[3] - busy[4]) * 1_000_000_000 // ticks
-    used = machine.memory() - machine.memory_available()
-    return stats.Usage(cpu=cpu, memory=used, memory_usage=used, at=now, started=started)

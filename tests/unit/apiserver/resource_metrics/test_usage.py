@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from tiphys.apiserver.resource_metrics.usage import NODE, Subject, Usage, read, usages
-from tiphys.node.host.stats import ContainerUse, resource_metrics
-from tiphys.node.host.stats import Usage as Measured
+from tiphys.node.metrics.resource import resource_lines
+from tiphys.node.metrics.usage import ContainerUse, PodUse
+from tiphys.node.metrics.usage import Usage as Measured
+from tiphys.obs import metrics
 
 MAIN = Subject("default", "web", "main")
 
 
 def page(cpu: float, *, memory: int = 1 << 20, started: float = 50.0, node_cpu: float = 10.0) -> str:
-    use = ContainerUse("default", "web", "u", "main", Measured(int(cpu * 1e9), 0, memory, memory, memory, at=0.0, started=started))
-    return resource_metrics(Measured(int(node_cpu * 1e9), 0, 5 << 20, 0, 0, at=0.0, started=0.0), [use])
+    measured = Measured(int(cpu * 1e9), memory=memory, started=started)
+    pod = PodUse("default", "web", "u", measured, [ContainerUse("default", "web", "u", "main", measured)])
+    return metrics.page(resource_lines(Measured(int(node_cpu * 1e9), memory=5 << 20), [pod])).decode()
 
 
 def test_use_is_the_mean_between_two_readings() -> None:

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, GroupUse, Interface, Transfers, device_names, interfaces, parse_net_dev
-from tiphys.node.metrics.use import subjects
+from tiphys.node.metrics.pods import subjects
 from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox
 from tiphys.obs import metrics
 
@@ -100,10 +100,11 @@ def test_without_a_quota_no_periods_are_counted(tmp_path: Path) -> None:
     assert not {"cpu_quota", "periods", "throttled"} & GroupReader(tmp_path / "fs").read("a").values.keys()
 
 
-def test_only_wanted_values_are_read(tmp_path: Path) -> None:
+def test_only_named_values_are_read(tmp_path: Path) -> None:
     group(mount(tmp_path / "fs", 2), V2, "a")
-    values = GroupReader(tmp_path / "fs", names=("cpu", "rss", "memory")).read("a").values
+    values = GroupReader(tmp_path / "fs", names=("cpu", "working_set")).read("a").values
     assert values["working_set"] == 7168
+    assert "rss" not in values
     assert "threads" not in values
 
 

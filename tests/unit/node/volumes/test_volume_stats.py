@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.unit.node.volumes.disks import Disks, add_claim, add_node, claiming, kubelet
 from tiphys.aio.clock import LoopClock
-from tiphys.node.host import stats
+from tiphys.node.metrics.summary import summary
+from tiphys.node.metrics.usage import NodeStats, PodUse, Usage
 from tiphys.node.metrics.volumes import volume_lines
 from tiphys.node.volumes import volume_stats
 from tiphys.node.volumes.payload import VolumeError
@@ -31,8 +31,7 @@ async def test_claims_are_measured(api: MemoryApi, tmp_path: Path) -> None:
         meter = VolumeMeter(LoopClock(), node.volumes.mounted, lambda record, message: None)
         meter.look()
         (measured,) = await eventually(meter.latest)
-        use = stats.ContainerUse("default", "pod-u1", "u1", "main", stats.Usage())
-        (shown,) = msgspec.to_builtins(stats.summary("n", stats.Usage(), [use], [measured]))["pods"][0]["volume"]
+        (shown,) = summary("n", NodeStats(Usage()), [PodUse("default", "pod-u1", "u1", Usage())], [measured])["pods"][0]["volume"]
         assert shown["pvcRef"] == {"name": "c", "namespace": "default"}
         assert (shown["name"], shown["capacityBytes"], shown["usedBytes"], shown["availableBytes"]) == ("data", 100, 1, 99)
         lines = list(volume_lines([measured], [measured.record], [measured.record]))
