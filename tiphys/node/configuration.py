@@ -5,6 +5,8 @@ All of upstream's fields are here. Those that mean something say what they do; `
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +15,10 @@ from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.node.container.log_rotation import PERIOD as LOG_PERIOD
+from tiphys.node.eviction.thresholds import DEFAULT_HARD, amount_faults, grace_faults
 from tiphys.node.host import machine
+from tiphys.node.host.allocatable import reserve_faults
+from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.pod import backoff
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
@@ -22,7 +27,6 @@ from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
-RESERVABLE = ("cpu", "memory")
 
 Duration = str
 """A duration of Go, such as 1m30s."""
@@ -90,25 +94,46 @@ def _taint(text: str) -> dict[str, str]:
     return {"key": key, **({"value": value} if value else {}), "effect": effect}
 
 
-def _read_reserved(reserved: dict[str, str]) -> tuple[int, int]:
-    """Return the millicores and the bytes."""
-    faults: list[tuple[str, str]] = []
-    for name, text in reserved.items():
-        if name not in RESERVABLE:
-            faults.append((f".{name}", f"Tiphys does not reserve it, only {' and '.join(RESERVABLE)}: remove it"))
-            continue
-        try:
-            if quantity.parse(text) < 0:
-                faults.append((f".{name}", f"{text} is negative"))
-        except ValueError:
-            faults.append((f".{name}", f"{text} is not a quantity such as 100m or 1Gi"))
+def _checked(faults: Callable[[Any], Iterable[tuple[str, str]]]) -> Callable[[Any], Any]:
+    """Return a reader that keeps the value as it is, once `faults` has found nothing in it."""
+
+    def read(value: Any) -> Any:
+        wrong = list(faults(value))
+        if wrong:
+            raise ConfigurationError(wrong)
+        return value
+
+    return read
+
+
+_thresholds = _checked(partial(amount_faults, threshold=True))
+_least = _checked(partial(amount_faults, threshold=False))
+_reserve = _checked(reserve_faults)
+
+
+def _cpus(text: str) -> str:
+    if not parse_cpus(text) <= machine.cpus():
+        raise ValueError(f"{text} has cores that the machine lacks: it has {format_cpus(machine.cpus())}")
+    return text
+
+
+ENFORCEABLE = ("pods", "system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible", "none")
+
+
+def _read_enforced(groups: list[str]) -> tuple[str, ...]:
+    faults = []
+    for number, group in enumerate(groups):
+        if group not in ENFORCEABLE:
+            faults.append((f"[{number}]", f'"{group}" is not one of {", ".join(ENFORCEABLE)}'))
+        elif group in groups[:number]:
+            faults.append((f"[{number}]", f'"{group}" is there already'))
+        elif group.endswith("-compressible") and group.removesuffix("-compressible") in groups:
+            faults.append((f"[{number}]", f'"{group}" cannot stand beside "{group.removesuffix("-compressible")}"'))
+        elif group == "none" and len(groups) > 1:
+            faults.append((f"[{number}]", '"none" cannot stand beside others'))
     if faults:
         raise ConfigurationError(faults)
-    return quantity.milli(reserved.get("cpu", "0")), quantity.whole(reserved.get("memory", "0"))
-
-
-def _show_reserved(values: list[int]) -> dict[str, str]:
-    return {"cpu": f"{values[0]}m", "memory": str(values[1])}
+    return tuple(group for group in groups if group != "none")
 
 
 class X509(Struct):
@@ -211,31 +236,24 @@ class KubeletConfiguration(Struct):
     maxPods: Annotated[int, Sets("kubelet.max_pods")] = 0
     podsPerCore: int = 0
     podCIDR: Annotated[str, Sets("kubelet.pod_cidr")] = ""
-    kubeReserved: Annotated[
-        dict[str, str], Sets("kubelet.reserved_milli_cpu", "kubelet.reserved_memory", read=_read_reserved, show=_show_reserved)
-    ] = {}
-    systemReserved: dict[str, str] = {}
-    reservedSystemCPUs: str = ""
+    kubeReserved: Annotated[dict[str, str], Sets("kubelet.kube_reserved", read=_reserve)] = {}
+    systemReserved: Annotated[dict[str, str], Sets("kubelet.system_reserved", read=_reserve)] = {}
+    reservedSystemCPUs: Annotated[str | None, Sets("kubelet.reserved_cpus", read=_cpus)] = None
     reservedMemory: list[dict[str, Any]] = []
-    systemReservedCgroup: str = ""
-    kubeReservedCgroup: str = ""
-    enforceNodeAllocatable: list[str] = []
+    systemReservedCgroup: Annotated[str, Sets("kubelet.system_reserved_cgroup")] = ""
+    kubeReservedCgroup: Annotated[str, Sets("kubelet.kube_reserved_cgroup")] = ""
+    enforceNodeAllocatable: Annotated[
+        list[str], Sets("kubelet.enforce_allocatable", read=_read_enforced, show=lambda groups: groups or ["none"])
+    ] = []
     evictionHard: Annotated[
-        dict[str, str],
-        Only(
-            {
-                "memory.available": f"{machine.EVICTION_MEMORY >> 20}Mi",
-                "nodefs.available": f"{machine.EVICTION_DISK_SHARE:.0%}",
-                "nodefs.inodesFree": f"{machine.EVICTION_INODES_SHARE:.0%}",
-            }
-        ),
-    ] = {}
-    evictionSoft: dict[str, str] = {}
-    evictionSoftGracePeriod: dict[str, str] = {}
-    evictionPressureTransitionPeriod: Duration = ""
-    evictionMaxPodGracePeriod: int = 0
-    evictionMinimumReclaim: dict[str, str] = {}
-    mergeDefaultEvictionSettings: bool | None = None
+        dict[str, str] | None, Sets("kubelet.eviction_hard", read=_thresholds, show=lambda hard: DEFAULT_HARD if hard is None else hard)
+    ] = None
+    evictionSoft: Annotated[dict[str, str], Sets("kubelet.eviction_soft", read=_thresholds)] = {}
+    evictionSoftGracePeriod: Annotated[dict[str, str], Sets("kubelet.eviction_soft_grace", read=_checked(grace_faults))] = {}
+    evictionPressureTransitionPeriod: Annotated[Duration, _seconds("kubelet.eviction_transition")] = ""
+    evictionMaxPodGracePeriod: Annotated[int, Sets("kubelet.eviction_max_grace", read=whole(0))] = 0
+    evictionMinimumReclaim: Annotated[dict[str, str], Sets("kubelet.eviction_reclaim", read=_least)] = {}
+    mergeDefaultEvictionSettings: Annotated[bool | None, Sets("kubelet.eviction_defaults")] = None
     localStorageCapacityIsolation: Annotated[bool | None, Only(True)] = None
     failSwapOn: Annotated[bool | None, Only(False)] = None
     failCgroupV1: Annotated[bool | None, Only(False)] = None
@@ -325,3 +343,21 @@ class KubeletConfiguration(Struct):
     tracing: dict[str, Any] | None = None
     kernelMemcgNotification: bool = False
     showHiddenMetricsForVersion: str = ""
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with fields together, each with the field's path."""
+        for signal in self.evictionSoft:
+            if signal not in self.evictionSoftGracePeriod:
+                yield f"evictionSoft[{signal}]", "it needs a grace period in evictionSoftGracePeriod"
+        if self.reservedSystemCPUs and (self.systemReservedCgroup or self.kubeReservedCgroup):
+            yield "reservedSystemCPUs", "it cannot stand beside systemReservedCgroup or kubeReservedCgroup"
+        for number, group in enumerate(self.enforceNodeAllocatable):
+            field, needed = _CGROUPS.get(group.removesuffix("-compressible"), ("", lambda _: True))
+            if not needed(self):
+                yield f"enforceNodeAllocatable[{number}]", f'"{group}" needs {field}'
+
+
+_CGROUPS: dict[str, tuple[str, Callable[[KubeletConfiguration], Any]]] = {
+    "system-reserved": ("systemReservedCgroup", lambda config: config.systemReservedCgroup),
+    "kube-reserved": ("kubeReservedCgroup", lambda config: config.kubeReservedCgroup),
+}

@@ -27,6 +27,7 @@ from tiphys.node.csi.drivers import PLUGIN_TYPE as CSI_PLUGIN
 from tiphys.node.csi.node import CsiNode
 from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.host import machine
+from tiphys.node.host.enforcement import enforce
 from tiphys.node.host.register import NodeRegistration
 from tiphys.node.loop import PodLoop
 from tiphys.node.metrics import families
@@ -114,7 +115,12 @@ class Kubelet:
             probes=ProbeManager(cri, self.clock, on_change=self._on_probe, tell=self._tell),
             statuses=StatusWriter(client, self.clock),
             recorder=EventRecorder(client, "kubelet", clock=self.clock, host=settings.name, rng=rng),
-            cgroups=PodCgroups(settings.cgroup_parent, max_pids=settings.pod_max_pids, milli_cpu=quantity.milli(size.allocatable["cpu"])),
+            cgroups=PodCgroups(
+                settings.cgroup_parent,
+                max_pids=settings.pod_max_pids,
+                milli_cpu=quantity.milli(size.allocatable["cpu"]),
+                limits={name: size.pods[name] for name in ("memory", "pid") if name in size.pods},
+            ),
             cluster_services=self.informers.of(core.Service),
             machine=size,
             nodes=nodes,
@@ -162,6 +168,7 @@ class Kubelet:
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
+                group.create_task(enforce(self.services), name="limits of reserves")
                 group.create_task(self.evictions.run(), name="evictions")
                 group.create_task(self.upkeep.run(), name="volumes")
                 group.create_task(self.services.meter.run(), name="volume stats")

@@ -9,6 +9,7 @@ import msgspec
 
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import Amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.machinery.errors import NotFound, StatusError
 from tiphys.api.node.v1 import RuntimeClass
@@ -46,6 +47,8 @@ class Machine(msgspec.Struct, frozen=True):
     allocatable: dict[str, str] = {}
     apparmor: bool = False
     """True if the kernel can confine containers with AppArmor."""
+    pods: Amounts = {}
+    """Limits of all pods together: thousandths of a core, bytes, processes (`pid`). Without one, there is no limit."""
 
 
 class NodeServices(msgspec.Struct, kw_only=True, eq=False):
@@ -87,6 +90,11 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
             resourceVersion=pod.metadata.resourceVersion,
             fieldPath=_field_path(pod, container),
         )
+        self.recorder.event(about, type_, reason, message)
+
+    def tell_of_node(self, type_: str, reason: str, message: str) -> None:
+        """Record an event about the node."""
+        about = core.ObjectReference(apiVersion="v1", kind="Node", name=self.settings.name, uid=self.settings.name)
         self.recorder.event(about, type_, reason, message)
 
     def hashes(self, pod: core.Pod) -> dict[str, str]:

@@ -77,9 +77,30 @@ class KubeletOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     pod_cidr: str = ""
     """Asked for in the Node's spec at registration when this node's range is decided elsewhere than by a controller."""
-    reserved_milli_cpu: int = 0
-    reserved_memory: int = 100 << 20
-    """Kept back from pods, besides the eviction threshold (bytes)."""
+    kube_reserved: dict[str, str] = {}
+    """Kept back from pods for the kubelet and the runtime, by resource: cpu, memory, ephemeral-storage, pid."""
+    system_reserved: dict[str, str] = {}
+    """The same for everything else on the machine."""
+    reserved_cpus: str = ""
+    """Cores that are kept back, such as `0-1`, in place of any other reserve of CPU."""
+    kube_reserved_cgroup: str = ""
+    system_reserved_cgroup: str = ""
+    """Existing control groups that are held to the reserves."""
+    enforce_allocatable: tuple[str, ...] = ("pods",)
+    """Groups that are limited: `pods` to what is not reserved, `kube-reserved` and `system-reserved` to the reserves."""
+    eviction_hard: dict[str, str] | None = None
+    """Thresholds by signal; None for upstream's defaults."""
+    eviction_defaults: bool = False
+    """Signals that `eviction_hard` lacks have upstream's defaults."""
+    eviction_soft: dict[str, str] = {}
+    eviction_soft_grace: dict[str, str] = {}
+    """Duration for which a soft threshold has to be met before pods are evicted, by signal."""
+    eviction_reclaim: dict[str, str] = {}
+    """Least amount to free once a threshold was met, by signal."""
+    eviction_transition: float = 300.0
+    """Seconds for which the Node shows pressure after it has ended."""
+    eviction_max_grace: int = 0
+    """Most seconds that pods have to end when a soft threshold evicts them."""
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
     allowed_unsafe_sysctls: Annotated[

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, Protocol, get_origin, get_type_hints, runtime_checkable
 
 import msgspec
 
@@ -93,6 +93,14 @@ def roles(type_: type[msgspec.Struct]) -> Mapping[str, Role]:
 def _role(hint: Any) -> Role:
     notes = hint.__metadata__ if get_origin(hint) is Annotated else ()
     return next((note for note in notes if isinstance(note, Sets | Only | Shows)), None)
+
+
+@runtime_checkable
+class Contradictable(Protocol):
+    """Kind whose fields, each right by itself, can be wrong together."""
+
+    def contradictions(self) -> Iterable[tuple[str, str]]:
+        """Yield what is wrong, each with the field's path."""
 
 
 @dataclass(slots=True)
@@ -208,6 +216,8 @@ def read_object(
             faults += [(f"{path}{below}", message) for below, message in error.faults]
         except ValueError as error:
             faults.append((path, str(error)))
+    if isinstance(config, Contradictable) and not walk.unusable:
+        faults += config.contradictions()
     return values, faults
 
 

@@ -8,7 +8,11 @@ import shutil
 from pathlib import Path
 
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.resources import Amounts
 from tiphys.api.machinery import quantity
+from tiphys.node.eviction.thresholds import Threshold, effective_hard, thresholds_of
+from tiphys.node.host.allocatable import allocatable, limit, reserved
+from tiphys.node.host.cpuset import parse_cpus
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 
@@ -69,8 +73,39 @@ def memory_available() -> int:
     return meminfo(_read("/proc/meminfo")).get("MemAvailable", 0)
 
 
+def cpus() -> frozenset[int]:
+    """Numbers of the cores that are online."""
+    text = _read("/sys/devices/system/cpu/online")
+    return parse_cpus(text) if text else frozenset(range(os.cpu_count() or 1))
+
+
+def max_pids() -> int:
+    """Processes and threads that the machine can have at once."""
+    limits = (_read(f"/proc/sys/kernel/{name}") for name in ("pid_max", "threads-max"))
+    return min((int(limit) for limit in limits if limit.isdigit()), default=0)
+
+
+def thresholds(settings: NodeSettings) -> tuple[Threshold, ...]:
+    """Return the thresholds of eviction."""
+    return thresholds_of(
+        effective_hard(settings.eviction_hard, merge=settings.eviction_defaults),
+        settings.eviction_soft,
+        settings.eviction_soft_grace,
+        settings.eviction_reclaim,
+        enforced="pods" in settings.enforce_allocatable,
+    )
+
+
+def reserves(settings: NodeSettings) -> Amounts:
+    """Return what is kept back from pods, by resource."""
+    return reserved(settings.system_reserved, settings.kube_reserved, settings.reserved_cpus)
+
+
 def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
-    """The machine's size with what pods may use of it, and its capacity as the Node shows it."""
+    """The machine's size with what pods may use of it, and its capacity as the Node shows it.
+
+    Raises OverReserved when more is reserved than there is.
+    """
     count, total = cores(), memory()
     disk = shutil.disk_usage(_existing(settings.root)).total
     capacity = {
@@ -81,13 +116,17 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
         "hugepages-2Mi": "0",
         "hugepages-1Gi": "0",
     }
-    allocatable = {
+    whole = {"cpu": count * 1000, "memory": total, "ephemeral-storage": disk}
+    held = reserves(settings)
+    left = allocatable(whole, held, thresholds(settings))
+    shown = {
         **capacity,
-        "cpu": str(quantity.from_milli(count * 1000 - settings.reserved_milli_cpu)),
-        "memory": f"{max(total - settings.reserved_memory, 0) // 1024}Ki",
-        "ephemeral-storage": str(int(disk * (1 - EVICTION_DISK_SHARE))),
+        "cpu": str(quantity.from_milli(left["cpu"])),
+        "memory": f"{left['memory'] // 1024}Ki",
+        "ephemeral-storage": str(left["ephemeral-storage"]),
     }
-    return Machine(count, total, allocatable, apparmor()), capacity
+    pods = limit({**whole, "pid": max_pids()}, held)
+    return Machine(count, total, shown, apparmor(), pods if "pods" in settings.enforce_allocatable else {}), capacity
 
 
 def _existing(path: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 from tiphys.api.core import v1 as core
@@ -22,11 +23,21 @@ log = logging.getLogger(__name__)
 class PodCgroups:
     """Makes, limits and removes the groups. Calls touch files only, for a few milliseconds at most."""
 
-    def __init__(self, parent: str = files.DEFAULT_PARENT, root: Path = files.ROOT, *, max_pids: int = -1, milli_cpu: int = 0) -> None:
-        """Take the limit of processes per pod (-1 for none) and the thousandths of a core that pods may request together."""
+    def __init__(
+        self,
+        parent: str = files.DEFAULT_PARENT,
+        root: Path = files.ROOT,
+        *,
+        max_pids: int = -1,
+        milli_cpu: int = 0,
+        limits: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Take the limit of processes per pod (-1 for none), the thousandths of a core that pods may request together, and the limits of
+        all pods together: bytes of `memory`, processes (`pid`)."""
         self.parent = parent
         self.max_pids = max_pids
         self.milli_cpu = milli_cpu
+        self.limits = limits
         self.root = root
         self._requests: dict[str, int] = {}
 
@@ -44,6 +55,23 @@ class PodCgroups:
             files.ensure(self.parent + tier, root=self.root)
         self._write(self.parent, _shares(shares(self.milli_cpu)))
         self._write(self.parent + "/besteffort", _shares(MIN_SHARES))
+
+    def hold(self) -> str:
+        """Limit all pods together to what is not reserved; returns why the kernel refuses, or "".
+
+        It refuses a limit of memory below what pods use, until some have gone ("Reserve Compute Resources for System Daemons").
+        """
+        return self._write(self.parent, _together(self.limits))
+
+    def restrict(self, group: str, amounts: Mapping[str, int], *, compressible: bool) -> str:
+        """Hold an existing group to a reserve, of CPU only if `compressible`; returns why that failed, or ""."""
+        path = f"/{group.strip('/')}"
+        if not files.directories(path, self.root):
+            return f"control group {path} does not exist"
+        settings = {} if compressible else {part: values for part, values in _together(amounts).items() if _RESERVES[part] in amounts}
+        if "cpu" in amounts:
+            settings |= _shares(shares(amounts["cpu"]))
+        return self._write(path, settings)
 
     def apply(self, pod: core.Pod) -> str:
         """Make the pod's group with its limits; returns its path. Raises OSError when it cannot be made."""
@@ -74,9 +102,9 @@ class PodCgroups:
         total = sum(self._requests.values())
         self._write(self.parent + "/burstable", _shares(shares(total * 1000 // 1024)))
 
-    def _write(self, path: str, settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Write the limits that the kernel accepts: those of the containers hold even where the pod's are refused."""
-        v2 = files.is_v2(self.root)
+    def _write(self, path: str, settings: Mapping[str, Mapping[str, str]]) -> str:
+        """Write the limits that the kernel accepts: those of the containers hold even where the pod's are refused. Returns the refusals."""
+        v2, refused = files.is_v2(self.root), []
         for controller, values in settings.items():
             home = files.hierarchies(self.root).get("" if v2 else controller)
             for name, value in values.items():
@@ -85,13 +113,30 @@ class PodCgroups:
                 try:
                     (home / path.strip("/") / name).write_text(value, encoding="utf-8")
                 except OSError as error:
+                    refused.append(f"{name} of {path} cannot be {value}: {error.strerror}")
                     log.debug("cgroup setting refused", extra={"path": path, "file": name, "error": str(error)})
+        return "; ".join(refused)
 
 
 _QOS: tuple[files.Qos, ...] = ("Guaranteed", "Burstable", "BestEffort")
 _V2_FILES = ("cpu.weight", "cpu.max", "memory.max")
 _BOTH_FILES = ("pids.max",)
 """Of one name in both versions."""
+
+
+_RESERVES = {"memory": "memory", "pids": "pid"}
+"""The resource that each controller limits, under its name in reserves."""
+
+
+def _together(amounts: Mapping[str, int]) -> dict[str, dict[str, str]]:
+    memory, pids = amounts.get("memory"), amounts.get("pid")
+    return {
+        "memory": {
+            "memory.limit_in_bytes": str(-1 if memory is None else memory),
+            "memory.max": "max" if memory is None else str(memory),
+        },
+        "pids": {"pids.max": "max" if pids is None else str(pids)},
+    }
 
 
 def _shares(cpu_shares: int) -> dict[str, dict[str, str]]:

@@ -50,3 +50,37 @@ def test_burstable_pods_weigh_the_sum_of_their_requests(tmp_path: Path, version:
     groups.remove("u1")
     assert cpu(home, "kubepods/burstable") == weight(512)
     assert cpu(home, "kubepods") == weight(4096)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_all_pods_together_are_held_to_what_is_not_reserved(tmp_path: Path, version: int) -> None:
+    mount(tmp_path / "fs", version)
+    groups = PodCgroups("/kubepods", tmp_path / "fs", limits={"memory": 1 << 30, "pid": 5000})
+    groups.prepare()
+    assert groups.hold() == ""
+    assert limits(tmp_path / "fs", version, "kubepods") == (str(1 << 30), "5000")
+    free = PodCgroups("/kubepods", tmp_path / "fs")
+    assert free.hold() == ""
+    assert limits(tmp_path / "fs", version, "kubepods") == ("max" if version == 2 else "-1", "max")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_group_of_the_system_is_held_to_its_reserve(tmp_path: Path, version: int) -> None:
+    home = mount(tmp_path / "fs", version)
+    groups = PodCgroups("/kubepods", tmp_path / "fs")
+    reserve = {"cpu": 500, "memory": 1 << 20}
+    assert groups.restrict("system", reserve, compressible=False) == "control group /system does not exist"
+    for controller in ("cpu", "memory", "pids") if version == 1 else (".",):
+        (tmp_path / "fs" / controller / "system").mkdir()
+    assert groups.restrict("/system", reserve, compressible=True) == ""
+    assert cpu(home, "system") == weight(512)
+    with pytest.raises(FileNotFoundError):
+        limits(tmp_path / "fs", version, "system")
+    assert groups.restrict("/system", {"memory": 1 << 20, "pid": 7}, compressible=False) == ""
+    assert limits(tmp_path / "fs", version, "system") == (str(1 << 20), "7")
+
+
+def limits(root: Path, version: int, group: str) -> tuple[str, str]:
+    memory = root / group / "memory.max" if version == 2 else root / "memory" / group / "memory.limit_in_bytes"
+    pids = root / ("." if version == 2 else "pids") / group / "pids.max"
+    return memory.read_text(), pids.read_text()
