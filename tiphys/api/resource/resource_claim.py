@@ -17,6 +17,7 @@ from tiphys.api.machinery.scheme import METADATA_STAYS, Column, Kind
 from tiphys.api.machinery.subresources import STATUS
 from tiphys.api.resource import GROUP
 from tiphys.api.resource import v1 as resource
+from tiphys.api.resource.selectors import compile_selector
 from tiphys.api.resource.shared import (
     EFFECTS,
     REFERENCE,
@@ -49,6 +50,7 @@ from tiphys.api.resource.v1 import (
 from tiphys.api.rules.addresses import parse_cidr
 from tiphys.api.rules.basics import Errors, dns_label, dns_subdomain, immutable, label_name, text
 from tiphys.api.rules.conditions import conditions
+from tiphys.cel.errors import CompilationError, TooComplex
 
 MAX_REQUESTS = MAX_CONSTRAINTS = MAX_CONFIGS = MAX_SELECTORS = MAX_RESULTS = 32
 MAX_ALTERNATIVES = 8
@@ -152,11 +154,18 @@ def _exact_request(errors: Errors, path: str, request: ExactDeviceRequest | Devi
 
 
 def validate_selector(errors: Errors, path: str, selector: DeviceSelector) -> None:
-    """A CEL expression that is not too long."""
+    """A CEL expression over a device that is right, gives true or false, and costs no more than the limit."""
     if selector.cel is None:
         errors.append(required(f"{path}.cel"))
     elif len(selector.cel.expression.encode()) > MAX_EXPRESSION:
         errors.append(too_long(f"{path}.cel.expression", MAX_EXPRESSION))
+    else:
+        try:
+            compile_selector(selector.cel.expression)
+        except TooComplex as error:
+            errors.append(forbidden(f"{path}.cel.expression", str(error)))
+        except CompilationError as error:
+            errors.append(invalid(f"{path}.cel.expression", selector.cel.expression, str(error)))
 
 
 def _toleration(errors: Errors, path: str, toleration: DeviceToleration) -> None:

@@ -1,0 +1,1 @@
+"""The Common Expression Language: type checking, bounds of cost, evaluation."""
