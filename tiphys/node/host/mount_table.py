@@ -22,6 +22,10 @@ class Mount(NamedTuple):
     """Options of the mount itself."""
     shared: bool
     """True if mounts below it appear in other mount namespaces as well."""
+    type: str = ""
+    """Type of the file system."""
+    source: str = ""
+    """The file system's own name of what it is on, such as a device's path."""
 
 
 def mount_table() -> list[Mount]:
@@ -33,13 +37,16 @@ def mount_table() -> list[Mount]:
 def _entry(line: str) -> Mount:
     fields = line.split(" ")
     major, _, minor = fields[2].partition(":")
-    optional = fields[6 : fields.index("-", 6)]
+    end = fields.index("-", 6)
+    optional = fields[6:end]
     return Mount(
         point=_plain(fields[4]),
         device=os.makedev(int(major), int(minor)),
         root=_plain(fields[3]),
         options=frozenset(fields[5].split(",")),
         shared=any(field.startswith("shared:") for field in optional),
+        type=fields[end + 1],
+        source=_plain(fields[end + 2]),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tiphys.node.metrics.groups import GroupUse, Interface, Transfers
+from tiphys.node.metrics.usage import FileSystem
 from tiphys.obs import metrics
 
 _LABELS = ("container", "id", "image", "name", "namespace", "pod")
@@ -13,10 +15,18 @@ _WAYS = ("receive", "transmit")
 
 
 class Machine(NamedTuple):
-    """The machine's size."""
+    """The machine's size and identity."""
 
     cores: int
     memory: int
+    physical_cores: int = 0
+    sockets: int = 0
+    swap: int = 0
+    machine_id: str = ""
+    system_uuid: str = ""
+    boot_id: str = ""
+    kernel: str = ""
+    os_image: str = ""
 
 
 class Subject(NamedTuple):
@@ -31,8 +41,14 @@ class Subject(NamedTuple):
     image: str = ""
     started: float = 0.0
     interfaces: Sequence[Interface] = ()
-    written: int | None = None
-    """Bytes of the container's writable layer."""
+    disks: Mapping[str, FileSystem] = MappingProxyType({})
+    """File systems by device: with the use by the container's writable layer, or by everything for the machine."""
+    descriptors: int | None = None
+    """Open file descriptors of the group's own processes."""
+    descriptor_limit: int | None = None
+    """Soft limit of file descriptors of the first process, -1 for none."""
+    read: float = 0.0
+    """Time at which the group was read, in seconds since the epoch."""
 
     @property
     def labels(self) -> str:
@@ -56,6 +72,8 @@ _VALUES = (
     _Value("container_cpu_system_seconds_total", "counter", "cpu_system", "CPU time used in the kernel, in seconds."),
     _Value("container_cpu_cfs_periods_total", "counter", "periods", "Periods in which the CPU quota was in force."),
     _Value("container_cpu_cfs_throttled_periods_total", "counter", "throttled", "Periods in which the CPU quota ran out."),
+    _Value("container_cpu_cfs_burst_periods_total", "counter", "bursts", "Periods in which more than the CPU quota was used."),
+    _Value("container_cpu_cfs_burst_seconds_total", "counter", "burst_seconds", "CPU time used beyond the quota, in seconds."),
     _Value("container_cpu_cfs_throttled_seconds_total", "counter", "throttled_seconds", "Time spent waiting for CPU quota, in seconds."),
     _Value("container_memory_usage_bytes", "gauge", "memory", "Memory used, caches included, in bytes."),
     _Value("container_memory_working_set_bytes", "gauge", "working_set", "Memory that cannot be given back easily, in bytes."),
@@ -95,6 +113,12 @@ _TRANSFERS: tuple[tuple[str, str, Callable[[Transfers], int]], ...] = (
     ("container_fs_writes_bytes_total", "Bytes written to devices.", lambda one: one.written_bytes),
     ("container_fs_writes_total", "Writes to devices.", lambda one: one.writes),
 )
+_DISKS: tuple[tuple[str, str, Callable[[FileSystem], int | None]], ...] = (
+    ("container_fs_usage_bytes", "Bytes used: of the machine's file system, or by the writable layer.", lambda one: one.used),
+    ("container_fs_limit_bytes", "Bytes that the file system can hold.", lambda one: one.capacity),
+    ("container_fs_inodes_total", "Inodes of the file system.", lambda one: one.inodes),
+    ("container_fs_inodes_free", "Free inodes of the file system.", lambda one: one.inodes_free),
+)
 _COUNTS = ("bytes", "packets", "errors", "packets_dropped")
 
 Labeled = list[tuple[str, Subject]]
@@ -111,24 +135,50 @@ def cadvisor_lines(machine: Machine, subjects: Iterable[Subject], devices: Mappi
     yield from _family("container_memory_failures_total", "counter", "Page faults.", (
         (f"{labels},{more}", one.use.values[key]) for labels, one in labeled for more, key in _FAILURES if key in one.use.values
     ))  # fmt: skip
-    yield from _of_containers(labeled)
+    yield from _of_groups(labeled)
+    for name, doc, figure in _DISKS:
+        yield from _family(name, "gauge", doc, (
+            (f'{labels},device="{metrics.escaped(device)}"', amount)
+            for labels, one in labeled for device, disk in one.disks.items() if (amount := figure(disk)) is not None
+        ))  # fmt: skip
     for name, doc, take in _TRANSFERS:
         yield from _family(name, "counter", doc, (
             (f'{labels},device="{devices.get(device, "")}"', take(moved))
             for labels, one in labeled for device, moved in one.use.devices.items()
         ))  # fmt: skip
     yield from _network(labeled)
-    yield from _family("machine_cpu_cores", "gauge", "Logical cores.", [("", machine.cores)])
-    yield from _family("machine_memory_bytes", "gauge", "Bytes of memory.", [("", machine.memory)])
+    yield from _machine(machine)
 
 
-def _of_containers(labeled: Labeled) -> Iterator[str]:
+def _machine(machine: Machine) -> Iterator[str]:
+    identity = metrics.pairs(("boot_id", "machine_id", "system_uuid"), (machine.boot_id, machine.machine_id, machine.system_uuid))
+    for name, doc, size in (
+        ("machine_cpu_cores", "Logical cores.", machine.cores),
+        ("machine_cpu_physical_cores", "Physical cores.", machine.physical_cores),
+        ("machine_cpu_sockets", "Sockets of processors.", machine.sockets),
+        ("machine_memory_bytes", "Bytes of memory.", machine.memory),
+        ("machine_swap_bytes", "Bytes of swap.", machine.swap),
+    ):
+        yield from _family(name, "gauge", doc, [(identity, size)])
+    names = ("cadvisorRevision", "cadvisorVersion", "dockerVersion", "kernelVersion", "osVersion")
+    versions = metrics.pairs(names, ("", "", "", machine.kernel, machine.os_image))
+    yield from _family("cadvisor_version_info", "gauge", "Versions of the kernel and of the system; the value is 1.", [(versions, 1)])
+    yield from _family("container_scrape_error", "gauge", "1 if containers could not be read, 0 otherwise.", [("", 0)])
+    yield from _family("machine_scrape_error", "gauge", "1 if the machine could not be read, 0 otherwise.", [("", 0)])
+
+
+def _of_groups(labeled: Labeled) -> Iterator[str]:
     yield from _family("container_start_time_seconds", "gauge", "When the group was started, in seconds since the epoch.",
                        ((labels, one.started) for labels, one in labeled if one.started))  # fmt: skip
+    yield from _family("container_last_seen", "gauge", "When the group was read, in seconds since the epoch.",
+                       ((labels, one.read) for labels, one in labeled if one.read))  # fmt: skip
     yield from _family("container_processes", "gauge", "Processes.",
                        ((labels, len(one.use.pids)) for labels, one in labeled if one.name))  # fmt: skip
-    yield from _family("container_fs_usage_bytes", "gauge", "Size of the writable layer, in bytes.",
-                       ((f'{labels},device=""', one.written) for labels, one in labeled if one.written is not None))  # fmt: skip
+    yield from _family("container_file_descriptors", "gauge", "Open file descriptors.",
+                       ((labels, one.descriptors) for labels, one in labeled if one.descriptors is not None))  # fmt: skip
+    yield from _family("container_ulimits_soft", "gauge", "Soft limits of the first process; -1 for none.", (
+        (f'{labels},ulimit="max_open_files"', one.descriptor_limit) for labels, one in labeled if one.descriptor_limit is not None
+    ))  # fmt: skip
 
 
 def _network(labeled: Labeled) -> Iterator[str]:

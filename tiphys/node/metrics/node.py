@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from tiphys.node.host import machine
+from tiphys.node.host.mount_table import mount_table
+from tiphys.node.metrics.cadvisor import Machine
 from tiphys.node.metrics.groups import TICK, GroupReader, Interface, interfaces_of_machine
 from tiphys.node.metrics.usage import FileSystem, Usage, usage
+from tiphys.node.services import Machine as Size
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _VIRTUAL = ("veth", "cali", "cni", "docker", "br-", "flannel", "lxc")
 """Beginnings of the names of interfaces that belong to pods, or that carry their traffic once more."""
+_LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "vfat"})
 
 
 def node_usage(reader: GroupReader, at: float, started: float, *, rate: int = 0) -> Usage:
@@ -67,6 +72,60 @@ def file_system(path: str | Path, *, used: int | None = None, inodes_used: int |
         inodes_free=info.f_ffree,
         inodes_used=info.f_files - info.f_ffree if inodes_used is None and used is None else inodes_used,
     )
+
+
+def disks() -> dict[str, FileSystem]:
+    """The machine's own file systems by device, each once: neither those of servers, which may hang, nor volumes on loop devices."""
+    points: dict[int, tuple[str, str]] = {}
+    for mount in mount_table():
+        if (mount.type in _LOCAL and not mount.source.startswith("/dev/loop")) or (mount.point == "/" and mount.type == "overlay"):
+            points.setdefault(mount.device, (mount.source, mount.point))
+    sized = ((source, file_system(point)) for source, point in points.values())
+    return {source: size for source, size in sized if size is not None}
+
+
+def device_of(directory: str) -> str:
+    """Return the device that a directory's file system is on, "" if it is unknown."""
+    with suppress(OSError):
+        device = os.stat(directory).st_dev
+        return next((mount.source for mount in mount_table() if mount.device == device), "")
+    return ""
+
+
+def descriptors(pids: Iterable[int]) -> int:
+    """Count the open file descriptors of processes; those that are gone have none."""
+    count = 0
+    for pid in pids:
+        with suppress(OSError):
+            place = f"/proc/{pid}/fd"
+            count += os.stat(place).st_size or len(os.listdir(place))  # Kernels before 6.2 do not tell the number.
+    return count
+
+
+def descriptor_limit(pid: int) -> int | None:
+    """Return the soft limit of a process's file descriptors, -1 for none, None for a process that is gone."""
+    with suppress(OSError, ValueError, StopIteration), open(f"/proc/{pid}/limits", encoding="ascii") as lines:
+        word = next(line for line in lines if line.startswith("Max open files")).split()[3]
+        return -1 if word == "unlimited" else int(word)
+    return None
+
+
+def facts(size: Size) -> Machine:
+    """Return the machine's size and identity, which do not change while it runs."""
+    info = machine.system_info("", "")
+    topologies = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology")
+    cores = {(_text(f"{one}/physical_package_id"), _text(f"{one}/core_id")) for one in topologies}
+    swap = machine.meminfo(_text("/proc/meminfo")).get("SwapTotal", 0)
+    return Machine(
+        size.cores, size.memory, len(cores) or size.cores, len({package for package, _ in cores}) or 1, swap,
+        info.machineID, info.systemUUID, info.bootID, info.kernelVersion, info.osImage,
+    )  # fmt: skip
+
+
+def _text(path: str) -> str:
+    with suppress(OSError):
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def network() -> list[Interface]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import msgspec
+
 from tiphys.node.metrics import node
 from tiphys.node.metrics.cadvisor import Subject
 from tiphys.node.metrics.groups import GroupReader, GroupUse, interfaces
@@ -17,6 +19,8 @@ from tiphys.node.runtime import cgroups as files
 from tiphys.node.runtime.config import PAUSE_IMAGE
 
 TIERS = ("", "/burstable", "/besteffort")
+SYSTEM = (".slice", ".scope", ".service")
+"""Endings of the names of groups that systemd makes."""
 MIN_RATE_SPAN = 1.0
 """Seconds between two readings that make a rate."""
 REMEMBERED = 100.0
@@ -31,11 +35,6 @@ class Sizes(NamedTuple):
     layers: Mapping[str, tuple[int, int]] = MappingProxyType({})
     images: tuple[str, int, int] = ("", 0, 0)
     containers: tuple[str, int, int] = ("", 0, 0)
-
-    @property
-    def written(self) -> dict[str, int]:
-        """Bytes of writable layers by container."""
-        return {ident: size for ident, (size, _) in self.layers.items()}
 
 
 class Rates:
@@ -130,20 +129,42 @@ def _with_details(reader: GroupReader, path: str, pod: Observed, of: PodUse) -> 
     return PodUse(of.namespace, of.pod, of.uid, of.usage, of.containers, network, sum(map(len, pids)))
 
 
-def subjects(reader: GroupReader, parent: str, pods: Iterable[Observed], written: Mapping[str, int]) -> Iterator[Subject]:
-    """The machine, the tiers, and each pod with its sandboxes and containers that run. Touches many files: for a thread.
-
-    `written` has the size of writable layers by container.
-    """
-    for path in ("/", *(parent + tier for tier in TIERS)):
-        yield Subject(path, reader.read(path), started=reader.created(path))
+def subjects(reader: GroupReader, parent: str, pods: Iterable[Observed], sizes: Sizes, at: float = 0.0) -> Iterator[Subject]:
+    """The machine, its slices, the tiers, and each pod with its sandboxes and containers that run. Touches many files: for a thread."""
+    yield Subject("/", reader.read("/"), started=reader.created("/"), interfaces=node.network(), disks=node.disks(), read=at)
+    for path in (*_slices(reader), *(parent + tier for tier in TIERS)):
+        yield Subject(path, reader.read(path), started=reader.created(path), read=at)
     homes = _homes(reader, parent)
+    layers = _Layers(sizes)
     for pod in pods:
         path = homes.get(pod.uid, "")
         use = reader.read(path) if path else GroupUse({})
         if use.values:  # Else it is gone, maybe since its group was listed.
-            yield Subject(path, use, pod.namespace, pod.name, started=reader.created(path))
-            yield from _members(reader, path, pod, written)
+            yield Subject(path, use, pod.namespace, pod.name, started=reader.created(path), read=at)
+            yield from _members(reader, path, pod, layers, at)
+
+
+def _slices(reader: GroupReader) -> Iterator[str]:
+    """The groups of the machine's own services."""
+    for name in sorted(reader.listed("/")):
+        if name.endswith(SYSTEM):
+            yield f"/{name}"
+            yield from (f"/{name}/{below}" for below in sorted(reader.listed(name)) if below.endswith(SYSTEM))
+
+
+class _Layers:
+    """Writable layers, with the size of the file system on which all of them are."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+        place = sizes.containers[0]
+        self._disk = (node.file_system(place) if place else None) or FileSystem()
+        self._device = node.device_of(place) if place else ""
+
+    def of(self, ident: str) -> dict[str, FileSystem]:
+        """Return the layer of a container, by its device."""
+        size = self._sizes.layers.get(ident)
+        return {} if size is None else {self._device: msgspec.structs.replace(self._disk, used=size[0])}
 
 
 def _homes(reader: GroupReader, parent: str) -> dict[str, str]:
@@ -156,14 +177,18 @@ def _homes(reader: GroupReader, parent: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _members(reader: GroupReader, path: str, pod: Observed, written: Mapping[str, int]) -> Iterator[Subject]:
+def _members(reader: GroupReader, path: str, pod: Observed, layers: _Layers, at: float) -> Iterator[Subject]:
     """The sandboxes and containers of a pod that have a group."""
     for box in pod.sandboxes:
         group = f"{path}/{box.id}"
         if box.ready and (use := reader.read(group)).values:
             network = interfaces(use.pids[0]) if use.pids else ()
-            yield Subject(group, use, pod.namespace, pod.name, "", box.id, PAUSE_IMAGE, box.created, network)
+            yield Subject(group, use, pod.namespace, pod.name, "", box.id, PAUSE_IMAGE, box.created, network, read=at)
     for one in pod.containers:
         group, image = f"{path}/{one.id}", one.image or one.image_ref
         if one.state == "running" and (use := reader.read(group)).values:
-            yield Subject(group, use, pod.namespace, pod.name, one.name, one.id, image, one.started, written=written.get(one.id))
+            limit = node.descriptor_limit(use.pids[0]) if use.pids else None
+            yield Subject(
+                group, use, pod.namespace, pod.name, one.name, one.id, image, one.started, (), layers.of(one.id),
+                node.descriptors(use.pids), limit, at,
+            )  # fmt: skip

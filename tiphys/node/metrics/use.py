@@ -37,10 +37,11 @@ class NodeUse:
         self._pod_reader = PodReader(services.settings.cgroup_parent, started=self._started, root=root)
         self._sizes = Sizes()
         self._sized_at = float("-inf")
+        self._facts: Machine | None = None
 
     async def cadvisor(self) -> bytes:
         """The page `/metrics/cadvisor`."""
-        return await asyncio.to_thread(self._page, self._pods())
+        return await asyncio.to_thread(self._page, self._pods(), self._clock.now().timestamp())
 
     async def resource(self) -> bytes:
         """The page `/metrics/resource`."""
@@ -80,10 +81,11 @@ class NodeUse:
         relister = self._services.relister
         return [relister.get(uid) for uid in relister.uids]
 
-    def _page(self, pods: list[Observed]) -> bytes:
-        size = self._services.machine
-        groups = subjects(GroupReader(self._pod_reader.root), self._pod_reader.parent, pods, self._sizes.written)
-        return metrics.page(cadvisor_lines(Machine(size.cores, size.memory), groups, device_names()))
+    def _page(self, pods: list[Observed], now: float) -> bytes:
+        if self._facts is None:
+            self._facts = node.facts(self._services.machine)
+        groups = subjects(GroupReader(self._pod_reader.root), self._pod_reader.parent, pods, self._sizes, now)
+        return metrics.page(cadvisor_lines(self._facts, groups, device_names()))
 
     def _resource_page(self, pods: list[Observed], now: float) -> bytes:
         reader = self._pod_reader.reader()

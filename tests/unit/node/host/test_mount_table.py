@@ -31,8 +31,8 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fields() -> None:
     root, disk, part, *_ = mount_table.mount_table()
     assert (root.point, root.shared) == ("/", True)
-    assert disk == ("/pods/u1/data", os.makedev(7, 259), "/", frozenset({"rw", "nosuid"}), True)
-    assert part == ("/pods/u1/data/a b", os.makedev(0, 45), "/sub path", frozenset({"ro"}), False)
+    assert disk == ("/pods/u1/data", os.makedev(7, 259), "/", frozenset({"rw", "nosuid"}), True, "ext4", "/dev/loop259")
+    assert part == ("/pods/u1/data/a b", os.makedev(0, 45), "/sub path", frozenset({"ro"}), False, "tmpfs", "tmpfs")
 
 
 def test_points_are_names_as_os_has_them() -> None:

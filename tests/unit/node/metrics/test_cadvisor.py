@@ -12,8 +12,11 @@ from prometheus_client.samples import Sample
 
 from tiphys.node.metrics.cadvisor import Machine, Subject, cadvisor_lines
 from tiphys.node.metrics.groups import GroupReader, GroupUse, Interface, Transfers, device_names, interfaces, parse_net_dev
-from tiphys.node.metrics.pods import subjects
+from tiphys.node.metrics.node import descriptor_limit, descriptors, disks, facts
+from tiphys.node.metrics.pods import Sizes, subjects
+from tiphys.node.metrics.usage import FileSystem
 from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox
+from tiphys.node.services import Machine as Size
 from tiphys.obs import metrics
 
 V1 = {
@@ -116,11 +119,11 @@ def test_pods_that_come_and_go_leave_the_page_to_the_others(tmp_path: Path, vers
     starting = Observed("u2", "ns", "starting", containers=(SeenContainer("c2", "app", 0, "running", "s2"),))
     bare = Observed("u3", "ns", "bare", sandboxes=(SeenSandbox("s3", 0, True),))
     group(root, files, "kubepods/besteffort/podu3")  # Its sandbox has no group yet.
-    found = list(subjects(GroupReader(root), "/kubepods", [POD, starting, bare], {"c1": 99}))
+    found = list(subjects(GroupReader(root), "/kubepods", [POD, starting, bare], Sizes({"c1": (99, 1)})))
     families = page(found)
     named = {(one.labels["pod"], one.labels["container"], one.labels["name"]) for one in families["container_cpu_usage_seconds"]}
     assert named == {("web", "", ""), ("web", "", "s1"), ("web", "app", "c1"), ("bare", "", "")}
-    (written,) = families["container_fs_usage_bytes"]
+    (written,) = (one for one in families["container_fs_usage_bytes"] if one.labels["id"] != "/")
     assert (written.value, written.labels["id"], written.labels["image"]) == (99, "/kubepods/burstable/podu1/c1", "web:1")
     assert families["machine_cpu_cores"][0].value == 2
 
@@ -128,7 +131,8 @@ def test_pods_that_come_and_go_leave_the_page_to_the_others(tmp_path: Path, vers
 def test_series_have_upstreams_labels() -> None:
     use = GroupUse({"periods": 3, "faults": 1}, {"8:0": Transfers(read_bytes=5)}, [1])
     network = [Interface("eth0", (1, 2, 3, 4), (5, 6, 7, 8))]
-    families = page([Subject("/k/podu/s", use, "ns", "web", "", "s", "pause", 1.0, network)])
+    sizes = {"/dev/sda1": FileSystem(capacity=10, used=3, inodes_free=2)}
+    families = page([Subject("/k/podu/s", use, "ns", "web", "", "s", "pause", 1.0, network, sizes, 9, -1, 30.0)])
     base = {"container": "", "id": "/k/podu/s", "image": "pause", "name": "s", "namespace": "ns", "pod": "web"}
     expected = {
         "container_cpu_cfs_periods": (3, {}),
@@ -137,10 +141,47 @@ def test_series_have_upstreams_labels() -> None:
         "container_network_transmit_packets": (6, {"interface": "eth0"}),
         "container_memory_failures": (1, {"failure_type": "pgfault", "scope": "container"}),
         "container_processes": (1, {}),
+        "container_last_seen": (30, {}),
+        "container_file_descriptors": (9, {}),
+        "container_ulimits_soft": (-1, {"ulimit": "max_open_files"}),
+        "container_fs_limit_bytes": (10, {"device": "/dev/sda1"}),
+        "container_fs_usage_bytes": (3, {"device": "/dev/sda1"}),
+        "container_fs_inodes_free": (2, {"device": "/dev/sda1"}),
     }
     for name, (value, more) in expected.items():
         (one,) = families[name]
         assert (one.value, one.labels) == (value, base | more), name
+
+
+def test_the_machine_is_shown_with_its_identity() -> None:
+    machine = Machine(4, 1 << 30, 2, 1, 5, "m", "s", "b", "6.1", "Debian")
+    families = {one.name: one.samples for one in parsed(metrics.page(cadvisor_lines(machine, [], {})).decode())}
+    for name, value in {"machine_cpu_physical_cores": 2, "machine_cpu_sockets": 1, "machine_swap_bytes": 5}.items():
+        (one,) = families[name]
+        assert (one.value, one.labels) == (value, {"machine_id": "m", "system_uuid": "s", "boot_id": "b"})
+    assert families["cadvisor_version_info"][0].labels["kernelVersion"] == "6.1"
+
+
+def test_slices_of_the_machine_are_measured(tmp_path: Path) -> None:
+    root = mount(tmp_path / "fs", 2)
+    for path in (".", "system.slice", "system.slice/ssh.service", "user.slice", "other"):
+        group(root, V2, path)
+    measured = [one.path for one in subjects(GroupReader(root), "/kubepods", [], Sizes()) if one.use.values]
+    assert measured == ["/", "/system.slice", "/system.slice/ssh.service", "/user.slice"]
+
+
+def test_descriptors_and_facts_are_read(tmp_path: Path) -> None:
+    own = os.getpid()
+    before = descriptors([own, 2**22 + 1])
+    with (tmp_path / "open").open("w"):
+        assert descriptors([own]) == before + 1
+    assert (descriptor_limit(own) or 0) != 0
+    assert descriptor_limit(2**22 + 1) is None
+    machine = facts(Size(4, 1 << 30))
+    assert (machine.cores, machine.memory) == (4, 1 << 30)
+    assert machine.physical_cores >= machine.sockets >= 1
+    assert machine.boot_id
+    assert all((disk.capacity or 0) > 0 for disk in disks().values())
 
 
 def test_interfaces_are_those_of_a_network_of_its_own() -> None:
