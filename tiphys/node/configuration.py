@@ -20,6 +20,7 @@ from tiphys.node.host import machine
 from tiphys.node.host.allocatable import reserve_faults
 from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.pod import backoff
+from tiphys.node.pulls.verification import POLICIES, pattern_error
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
@@ -63,6 +64,27 @@ def _bytes(text: str) -> int:
     if size <= 0:
         raise ValueError(f"{text} is not a size such as 10Mi")
     return size
+
+
+def _is_one(number: int) -> bool:
+    return number == 1
+
+
+def _serialized(on: bool) -> int | None:
+    return 1 if on else None
+
+
+def _policy(text: str) -> str:
+    if text not in POLICIES:
+        raise ValueError(f"{text} is not one of {', '.join(POLICIES)}")
+    return text
+
+
+def _allowlist(patterns: list[str]) -> tuple[str, ...]:
+    faults = [(f"[{number}]", f"{one}: {fault}") for number, one in enumerate(patterns) if (fault := pattern_error(one))]
+    if faults:
+        raise ConfigurationError(faults)
+    return tuple(patterns)
 
 
 def _address(text: str) -> str:
@@ -321,12 +343,12 @@ class KubeletConfiguration(Struct):
     ] = ""
     imageServiceEndpoint: str = ""
     runtimeRequestTimeout: Duration = ""
-    registryPullQPS: int | None = None
-    registryBurst: int = 0
-    serializeImagePulls: bool | None = None
-    maxParallelImagePulls: int | None = None
-    imagePullCredentialsVerificationPolicy: str = ""
-    preloadedImagesVerificationAllowlist: list[str] = []
+    registryPullQPS: Annotated[int | None, Sets("kubelet.pulls_per_second", read=whole(0), show=round)] = None
+    registryBurst: Annotated[int, Sets("kubelet.pull_burst", read=whole(1))] = 0
+    serializeImagePulls: Annotated[bool | None, Sets("kubelet.max_parallel_pulls", read=_serialized, show=_is_one)] = None
+    maxParallelImagePulls: Annotated[int | None, Sets("kubelet.max_parallel_pulls", read=whole(1))] = None
+    imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=_policy)] = ""
+    preloadedImagesVerificationAllowlist: Annotated[list[str], Sets("kubelet.pull_allowlist", read=_allowlist)] = []
     imageMinimumGCAge: Duration = ""
     imageMaximumGCAge: Duration = ""
     imageGCHighThresholdPercent: int | None = None

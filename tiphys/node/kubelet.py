@@ -19,7 +19,6 @@ from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.machinery import quantity
 from tiphys.api.machinery.base import Quantity
 from tiphys.client.client import Client
-from tiphys.node.container.image_pulls import ImagePuller, PullsImages
 from tiphys.node.container.log_rotation import rotate_logs
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
@@ -40,6 +39,7 @@ from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.pulls.puller import ImagePuller, PullsImages
 from tiphys.node.resources.assigner import Assigner
 from tiphys.node.resources.assigners import Assigners
 from tiphys.node.runtime import containerd_events
@@ -107,7 +107,7 @@ class Kubelet:
             cri=cri,
             clock=self.clock,
             relister=relister,
-            images=ImagePuller(cri, self.clock, puller=puller),
+            images=ImagePuller(cri, self.clock, settings.root, options=settings, puller=puller),
             volumes=VolumeManager(settings.root, objects, tokens, self.clock, persistent, image_volumes),
             meter=VolumeMeter(self.clock, persistent.mounted, self._volume_abnormal),
             objects=objects,
@@ -151,6 +151,7 @@ class Kubelet:
     async def run(self) -> None:
         """Serve until cancelled. Raises OSError when the server's port is taken, or control groups or mounts cannot be made."""
         await asyncio.to_thread(self._prepare)
+        await self.services.images.start()
         # Before the Node's status is written, which names what may be mounted.
         records = self.services.volumes.persistent.records
         await records.load()

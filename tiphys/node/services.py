@@ -18,7 +18,6 @@ from tiphys.node.container import config as container_config
 from tiphys.node.container.dns_config import Resolver, parse_resolv_conf
 from tiphys.node.container.env import Sources, referenced
 from tiphys.node.container.fields import Identity
-from tiphys.node.container.image_pulls import ImagePuller
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
 from tiphys.node.objects import ObjectCache, Unreachable
@@ -28,6 +27,7 @@ from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.pulls.puller import ImagePuller
 from tiphys.node.resources.assigner import Refused
 from tiphys.node.resources.assigners import Assigners
 from tiphys.node.runtime.pleg import Relister

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.node.pulls.settings import PullOptions
 from tiphys.settings.network import NETWORK, RESOLV_CONF
 from tiphys.settings.option import Option
 
@@ -25,7 +26,7 @@ def check_taints(texts: tuple[str, ...]) -> None:
             raise ValueError(f"{text!r} is not of the form key=value:Effect, where the effect is {', '.join(EFFECTS)}")
 
 
-class KubeletOptions(msgspec.Struct, frozen=True, kw_only=True):
+class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a kubelet that options or a configuration file set. Paths that are not given are below its directory."""
 
     port: Annotated[int, Option("--kubelet-port", "HTTPS port of the kubelet.", minimum=1, maximum=65535)] = 10250

@@ -34,7 +34,7 @@ async def test_the_files_of_an_image_are_a_volume(node: Node) -> None:
     refused = await node.exec("sh", "-c", "touch /i/x 2>&1; mkdir /sub/x 2>&1; mount -o remount,rw /i 2>&1; /i/bin/busybox true 2>&1; true")
     assert refused.count("Read-only file system") == 2
     assert "Permission denied" in refused.splitlines()[-1], "nothing in the volume can be executed"
-    assert f'Container image "{BUSYBOX}" already present on machine' in node.events("Pulled")
+    assert f'Container image "{BUSYBOX}" already present on machine and can be accessed by the pod' in node.events("Pulled")
 
 
 async def views(node: Node) -> str:

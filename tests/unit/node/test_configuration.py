@@ -107,6 +107,12 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "podLogsDir": "/logs",
             "containerLogMaxSize": "5Mi",
             "containerLogMaxFiles": 3,
+            "registryPullQPS": 2,
+            "registryBurst": 3,
+            "maxParallelImagePulls": 7,
+            "serializeImagePulls": False,
+            "imagePullCredentialsVerificationPolicy": "NeverVerifyAllowlistedImages",
+            "preloadedImagesVerificationAllowlist": ["example.test/a", "example.test/b/*"],
         },
     )
     assert settings.network.domain == "example.test"
@@ -142,6 +148,11 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         log_root=Path("/logs"),
         log_max_bytes=5 << 20,
         log_max_files=3,
+        pulls_per_second=2.0,
+        pull_burst=3,
+        max_parallel_pulls=7,
+        pull_verification="NeverVerifyAllowlistedImages",
+        pull_allowlist=("example.test/a", "example.test/b/*"),
     )
 
 
@@ -227,6 +238,11 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ({"registerWithTaints": [{"effect": "NoExecute"}]}, "registerWithTaints[0].key: it must not be empty"),
         ({"cgroupDriver": "systemd"}, "cgroupDriver: Tiphys supports only cgroupfs here"),
         ({"authentication": {"anonymous": {"enabled": True}}}, "authentication.anonymous.enabled: Tiphys supports only false here"),
+        ({"imagePullCredentialsVerificationPolicy": "Sometimes"}, "imagePullCredentialsVerificationPolicy: Sometimes is not one of Never"),
+        (
+            {"preloadedImagesVerificationAllowlist": ["a/*", "a/*/b"]},
+            "preloadedImagesVerificationAllowlist[1]: a/*/b: only a pattern that ends with /* is allowed",
+        ),
         ({"featureGates": {"A": True}}, "featureGates: Tiphys does not support this field: remove it"),
     ],
 )

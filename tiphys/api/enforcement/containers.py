@@ -26,7 +26,7 @@ CONTAINERS = Section(
     entries=(
         *enforced(core.Container, "name image command args workingDir stdin stdinOnce tty", "node.container.config"),
         *enforced(core.Container, "terminationMessagePath terminationMessagePolicy", "node.container.config", "node.runtime.pleg"),
-        *enforced(core.Container, "imagePullPolicy", "node.container.image_pulls"),
+        *enforced(core.Container, "imagePullPolicy", "node.pulls"),
         *enforced(core.Container, "restartPolicy", "node.pod.plan", "api.helpers.resources"),
         *enforced(core.Container, "livenessProbe readinessProbe startupProbe", "node.container.probes"),
         *enforced(core.VolumeDevice, "name devicePath", "node.container.config", "node.volumes.block"),
@@ -113,7 +113,7 @@ EPHEMERAL = Section(
         *enforced(core.EphemeralContainer, "name image command args workingDir stdin stdinOnce tty", "node.container.config"),
         *enforced(core.EphemeralContainer, "targetContainerName", "node.pod.actions"),
         *enforced(core.EphemeralContainer, "terminationMessagePath terminationMessagePolicy", "node.container.config"),
-        *enforced(core.EphemeralContainer, "imagePullPolicy", "node.container.image_pulls"),
+        *enforced(core.EphemeralContainer, "imagePullPolicy", "node.pulls"),
         *_ephemeral("lifecycle", {"preStop": _HTTP}),
         *_ephemeral("livenessProbe", _HTTP),
         *_ephemeral("readinessProbe", _HTTP),

@@ -29,7 +29,7 @@ def name_error(image: str) -> str:
 def _wrong(image: str) -> str:
     if _IDENTIFIER.fullmatch(image):
         return f"invalid repository name ({image}), cannot specify 64-byte hexadecimal strings"
-    domain, rest = _split(image)
+    domain, rest = split(image)
     remote = rest.partition(":")[0]
     if remote.lower() != remote:
         return f"invalid reference format: repository name ({remote}) must be lowercase"
@@ -42,8 +42,8 @@ def _wrong(image: str) -> str:
     return _digest_error(match[2]) if match[2] else ""
 
 
-def _split(image: str) -> tuple[str, str]:
-    """The registry and what is left of a name; names without a registry are Docker Hub's."""
+def split(image: str) -> tuple[str, str]:
+    """Return the registry and what is left of a name; names without a registry are Docker Hub's."""
     first, slash, rest = image.partition("/")
     if slash and (first == "localhost" or "." in first or ":" in first or first.lower() != first):
         domain = "docker.io" if first == "index.docker.io" else first

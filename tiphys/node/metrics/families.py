@@ -40,6 +40,21 @@ VOLUME_TOTAL_SECONDS = metrics.histogram(
 )  # fmt: skip
 RECONSTRUCTIONS = metrics.counter("reconstruct_volume_operations_total", "Mounts whose records were found at the start of the kubelet.")
 
+PULL_INTENTS = metrics.gauge("kubelet_imagemanager_ondisk_pullintents", "Pulls under way that are on record.")
+PULLED_RECORDS = metrics.gauge("kubelet_imagemanager_ondisk_pulledrecords", "Images on record as pulled.")
+PULL_CHECKS = metrics.counter(
+    "kubelet_imagemanager_image_mustpull_checks_total", "Looks at whether a pod may use an image that is there, by result.", "result"
+)
+IMAGE_REQUESTS = metrics.counter(
+    "kubelet_image_manager_ensure_image_requests_total", "Images that containers needed.", "pull_policy", "present_locally", "pull_required"
+)
+PROVIDER_ERRORS = metrics.counter(
+    "kubelet_credential_provider_plugin_errors_total", "Credential providers that gave no usable answer.", "plugin_name"
+)
+PROVIDER_SECONDS = metrics.histogram(
+    "kubelet_credential_provider_plugin_duration", "Time of credential providers to answer, in seconds.", "plugin_name"
+)
+
 CONTAINER_TYPES = {"main": "container", "init": "init_container", "sidecar": "init_container", "ephemeral": "ephemeral_container"}
 """Upstream's name of each kind of container."""
 _NAMES = {

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from tiphys.api.core import v1 as core
+from tiphys.api.core.pods.image import pull_policy
 from tiphys.node import names
 from tiphys.node.container.config import Inputs, container_config, devices, linux_resources, log_directory, sandbox_config
 from tiphys.node.container.dns_config import hosts_file, pod_resolver
 from tiphys.node.container.env import ConfigError, Sources, environment
 from tiphys.node.container.fields import FieldPathError
 from tiphys.node.container.hooks import run_hook
-from tiphys.node.container.image_pulls import ImageError, ImageInfo, default_policy
 from tiphys.node.cri.errors import CriError, NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics import families
@@ -33,6 +33,7 @@ from tiphys.node.pod.killer import PodKiller
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import AnyContainer, Plan, Start, find_container
 from tiphys.node.pod.status import Waiting
+from tiphys.node.pulls.puller import ImageError, ImageInfo
 from tiphys.node.resources.assigner import Refused
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.manager import used_volumes
@@ -272,7 +273,7 @@ class PodActions:
         def tell(type_: str, reason: str, message: str) -> None:
             self.services.tell(pod, "", type_, reason, message)
 
-        policy = source.pullPolicy or default_policy(source.reference)
+        policy = source.pullPolicy or pull_policy(source.reference)
         secrets = await self._pull_secrets(pod)
         image = await self.services.images.fetch(pod, source.reference, policy, tell=tell, secrets=secrets, sandbox=sandbox)
         return await self.services.volumes.images.mount(pod.metadata.uid, volume.name, image.ref)

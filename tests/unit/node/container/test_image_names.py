@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tiphys.node.container.image_names import name_error
-from tiphys.node.container.image_pulls import pull_failure
 from tiphys.node.cri.errors import Failed
+from tiphys.node.pulls.puller import pull_failure
 
 DIGEST = f"sha256:{'a' * 64}"
 
