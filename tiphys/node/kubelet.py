@@ -24,6 +24,9 @@ from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
 from tiphys.node.csi.drivers import PLUGIN_TYPE as CSI_PLUGIN
 from tiphys.node.csi.node import CsiNode
+from tiphys.node.devices.manager import PLUGIN_TYPE as DEVICE_PLUGIN
+from tiphys.node.devices.manager import DeviceManager
+from tiphys.node.devices.registry import DeviceRegistry
 from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.host import machine
 from tiphys.node.host.enforcement import enforce
@@ -97,6 +100,9 @@ class Kubelet:
         persistent.plugins.append(self.csi.plugin)
         self.plugins = PluginWatcher(settings.root / "plugins_registry", {CSI_PLUGIN: self.csi.drivers}, clock=self.clock, rng=rng)
         """Plugins behind sockets; `handlers` takes those of further types before `run`."""
+        self.devices = DeviceManager(settings.root / "device-plugins", self.clock, machine=machine.numa_nodes(), rng=rng)
+        self.plugins.handlers[DEVICE_PLUGIN] = self.devices
+        self.device_registry = DeviceRegistry(self.devices, self.clock)
         self.processes = Supervised()
         persistent.plugins.append(NfsPlugin(settings.root, NfsMounts(self.processes)))
         image_volumes = ImageVolumes(settings.root, cri, self.clock, socket=settings.containerd_socket)
@@ -127,17 +133,26 @@ class Kubelet:
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
             admissions=asyncio.Lock(),
-            assigners=Assigners(assigners),
+            assigners=Assigners((*assigners, self.devices)),
+            resource_health=[self.devices.health],
             allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
-        self.checks: dict[str, Check] = {"ping": lambda: "", "log": lambda: "", "syncloop": self.loop.health}
+        self.checks: dict[str, Check] = {
+            "ping": lambda: "",
+            "log": lambda: "",
+            "syncloop": self.loop.health,
+            "device-plugin": self.device_registry.health,
+        }
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
         self.evictions = EvictionManager(self.services, self.loop.serving)
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
+        self.registration.extended = self.devices.capacity
+        self.devices.on_change = self.registration.hurry
+        self.devices.on_health = self.loop.on_health
         persistent.in_use.hurry = self.registration.hurry
         self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
         self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
@@ -165,6 +180,7 @@ class Kubelet:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.csi.run(), name="drivers of storage")
                 group.create_task(self.plugins.run(), name="plugins")
+                group.create_task(self.device_registry.run(), name="registration of device plugins")
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
@@ -201,6 +217,7 @@ class Kubelet:
     async def _close(self) -> None:
         services = self.services
         await self.csi.drivers.close()
+        await self.devices.close()
         await services.probes.close()
         await services.statuses.close()
         await services.images.close()

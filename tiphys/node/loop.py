@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 
 from tiphys.aio.tasks import TaskSet
@@ -104,6 +104,12 @@ class PodLoop:
         """A probe has a new verdict on one of the pod's containers."""
         if (worker := self._workers.get(uid)) is not None:
             self._guarded(worker, worker.wake)
+
+    def on_health(self, uids: Collection[str]) -> None:
+        """Devices of these pods have another health."""
+        for uid in uids:
+            if (worker := self._workers.get(uid)) is not None:
+                self._guarded(worker, worker.wake)
 
     def on_objects(self, uids: set[str]) -> None:
         """A config map or secret of these pods changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -78,6 +79,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
+    resource_health: list[Callable[[str, str], list[core.ResourceStatus]]] = []
+    """Sources of the health of what was assigned to a container, by the pod's uid and the container's name."""
 
     def tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         """Record an event about a pod, or about one of its containers."""
@@ -96,6 +99,12 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         """Record an event about the node."""
         about = core.ObjectReference(apiVersion="v1", kind="Node", name=self.settings.name, uid=self.settings.name)
         self.recorder.event(about, type_, reason, message)
+
+    def health(self, pod: core.Pod) -> dict[str, list[core.ResourceStatus]]:
+        """Return the health of what was assigned to the pod's containers, by their names."""
+        uid = pod.metadata.uid
+        healths = {one.name: [status for source in self.resource_health for status in source(uid, one.name)] for one in pod.spec.containers}
+        return {name: statuses for name, statuses in healths.items() if statuses}
 
     def hashes(self, pod: core.Pod) -> dict[str, str]:
         return container_config.hashes(pod)

@@ -13,6 +13,7 @@ from tiphys.api.machinery import quantity
 from tiphys.node.eviction.thresholds import Threshold, effective_hard, thresholds_of
 from tiphys.node.host.allocatable import allocatable, limit, reserved
 from tiphys.node.host.cpuset import parse_cpus
+from tiphys.node.resources import cpuset
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 
@@ -27,6 +28,14 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def numa_nodes() -> frozenset[int]:
+    """Return the NUMA nodes of the machine; a kernel without NUMA has node 0."""
+    try:
+        return cpuset.parse(_read("/sys/devices/system/node/online")) or frozenset((0,))
+    except ValueError:
+        return frozenset((0,))
 
 
 def meminfo(text: str) -> dict[str, int]:

@@ -50,6 +50,8 @@ class NodeRegistration:
     def __init__(self, services: NodeServices, capacity: dict[str, str], begun: Callable[[], bool]) -> None:
         self.services = services
         self.capacity = capacity
+        self.extended: Callable[[], tuple[Mapping[str, str], Mapping[str, str]]] = lambda: ({}, {})
+        """Capacity and allocatable of further resources, which change while the node runs."""
         self._begun = begun
         self._down_since = 0.0
         self._node: core.Node | None = None
@@ -137,12 +139,13 @@ class NodeRegistration:
         not_ready, runtime = await self._runtime()
         if self._info is None or (runtime and self._info.containerRuntimeVersion != runtime):
             self._info = await asyncio.to_thread(machine.system_info, runtime or "containerd://unknown", VERSION)
+        capacity, allocatable = self.extended()
         facts = NodeFacts(
             name=services.settings.name,
             addresses=services.settings.addresses,
             port=services.settings.port,
-            capacity=self.capacity,
-            allocatable=services.machine.allocatable,
+            capacity={**self.capacity, **capacity},
+            allocatable={**services.machine.allocatable, **allocatable},
             info=self._info,
             images=await self._list_images(),
             pressures=await asyncio.to_thread(machine.pressures, services.settings),

@@ -64,6 +64,8 @@ class Facts(msgspec.Struct, frozen=True):
     """By container id: the API's status of containers that ran before the kubelet started."""
     applied: Mapping[str, core.ResourceRequirements] = {}
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
+    health: Mapping[str, list[core.ResourceStatus]] = {}
+    """By container name: the health of the devices that were assigned to it (KEP-4680)."""
     resize: Sequence[core.PodCondition] = ()
     """Conditions of a change of resources."""
 
@@ -75,6 +77,8 @@ def pod_status(pod: core.Pod, facts: Facts, now: datetime) -> core.PodStatus:
     mains = [_container_status(pod, container, facts, old.containerStatuses) for container in pod.spec.containers]
     inits = [_container_status(pod, container, facts, old.initContainerStatuses) for container in pod.spec.initContainers]
     ephemerals = [_container_status(pod, container, facts, old.ephemeralContainerStatuses) for container in pod.spec.ephemeralContainers]
+    for main in mains:
+        main.allocatedResourcesStatus = facts.health.get(main.name, [])
     phase = _phase(pod, mains, inits, facts)
     if facts.over and phase not in _OVER:
         phase = _final_phase(mains)

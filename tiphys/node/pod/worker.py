@@ -196,6 +196,7 @@ class PodWorker:
             over=self.over,
             adopted=self.adopted,
             applied=self.applied,
+            health=self.services.health(self.pod),
             resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())

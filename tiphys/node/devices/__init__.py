@@ -1,0 +1,1 @@
+"""Devices that plugins announce and that containers own ("Device Plugins")."""
