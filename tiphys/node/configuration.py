@@ -21,6 +21,7 @@ from tiphys.node.host.allocatable import reserve_faults
 from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.pod import backoff
 from tiphys.node.pulls.verification import POLICIES, pattern_error
+from tiphys.node.resources.cpu.options import read_options
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
@@ -131,6 +132,20 @@ def _checked(faults: Callable[[Any], Iterable[tuple[str, str]]]) -> Callable[[An
 _thresholds = _checked(partial(amount_faults, threshold=True))
 _least = _checked(partial(amount_faults, threshold=False))
 _reserve = _checked(reserve_faults)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f'"{text}" is not one of {", ".join(choices)}')
+        return text
+
+    return read
+
+
+def _cpu_options(values: dict[str, str]) -> dict[str, str]:
+    read_options(values)
+    return values
 
 
 def _cpus(text: str) -> str:
@@ -303,9 +318,9 @@ class KubeletConfiguration(Struct):
     kubeletCgroups: str = ""
     systemCgroups: str = ""
     qosReserved: dict[str, str] = {}
-    cpuManagerPolicy: Annotated[str, Only("none")] = ""
-    cpuManagerPolicyOptions: dict[str, str] = {}
-    cpuManagerReconcilePeriod: Duration = ""
+    cpuManagerPolicy: Annotated[str, Sets("kubelet.cpu_policy", read=_one_of("none", "static"))] = ""
+    cpuManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.cpu_policy_options", read=_cpu_options)] = {}
+    cpuManagerReconcilePeriod: Annotated[Duration, _seconds("kubelet.cpu_reconcile_period")] = ""
     memoryManagerPolicy: Annotated[str, Only("None")] = ""
     topologyManagerPolicy: Annotated[str, Only("none")] = ""
     topologyManagerScope: str = ""
@@ -373,6 +388,14 @@ class KubeletConfiguration(Struct):
                 yield f"evictionSoft[{signal}]", "it needs a grace period in evictionSoftGracePeriod"
         if self.reservedSystemCPUs and (self.systemReservedCgroup or self.kubeReservedCgroup):
             yield "reservedSystemCPUs", "it cannot stand beside systemReservedCgroup or kubeReservedCgroup"
+        static = self.cpuManagerPolicy == "static"
+        if static and not (self.reservedSystemCPUs or "cpu" in self.kubeReserved or "cpu" in self.systemReserved):
+            yield (
+                "cpuManagerPolicy",
+                "static needs CPUs that are reserved: set reservedSystemCPUs, or cpu in kubeReserved or systemReserved",
+            )
+        if self.cpuManagerPolicyOptions and not static:
+            yield "cpuManagerPolicyOptions", "they need cpuManagerPolicy: static"
         for number, group in enumerate(self.enforceNodeAllocatable):
             field, needed = _CGROUPS.get(group.removesuffix("-compressible"), ("", lambda _: True))
             if not needed(self):

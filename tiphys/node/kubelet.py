@@ -43,8 +43,10 @@ from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.pulls.puller import ImagePuller, PullsImages
+from tiphys.node.resources import parts as resource_parts
 from tiphys.node.resources.assigner import Assigner
 from tiphys.node.resources.assigners import Assigners
+from tiphys.node.resources.cpu.reconciler import CpuReconciler
 from tiphys.node.runtime import containerd_events
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.serve.endpoints.health import HealthServer
@@ -91,6 +93,7 @@ class Kubelet:
         self.informers = informers or InformerFactory(client, clock=self.clock, rng=rng)
         self._own_informers = informers is None
         size, capacity = machine.measure(settings)
+        cpus = resource_parts.cpu_manager(settings, resource_parts.machine_topology())
         objects = ObjectCache(self.informers)
         tokens = TokenCache(client, self.clock)
         nodes = self.informers.of(core.Node, fields=f"metadata.name={settings.name}")
@@ -133,9 +136,12 @@ class Kubelet:
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
             admissions=asyncio.Lock(),
-            assigners=Assigners((*assigners, self.devices)),
+            assigners=Assigners((*assigners, self.devices, *([cpus] if cpus is not None else []))),
             resource_health=[self.devices.health],
-            allocations=Allocations(amounts({name: Quantity(value) for name, value in size.allocatable.items()})),
+            cpus=cpus,
+            allocations=Allocations(
+                amounts({name: Quantity(value) for name, value in size.allocatable.items()}), resource_parts.pinned(settings)
+            ),
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
@@ -153,6 +159,7 @@ class Kubelet:
         self.registration.extended = self.devices.capacity
         self.devices.on_change = self.registration.hurry
         self.devices.on_health = self.loop.on_health
+        self.services.cgroups.owns_cpus = self.services.owns_cpus
         persistent.in_use.hurry = self.registration.hurry
         self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
         self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
@@ -187,6 +194,9 @@ class Kubelet:
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(enforce(self.services), name="limits of reserves")
                 group.create_task(self.evictions.run(), name="evictions")
+                if (cpus := self.services.cpus) is not None:
+                    period = self.settings.cpu_reconcile_period
+                    group.create_task(CpuReconciler(cpus, self.services.cri, self.services.relister, period=period).run(), name="CPUs")
                 group.create_task(self.upkeep.run(), name="volumes")
                 group.create_task(self.services.meter.run(), name="volume stats")
                 if self.settings.healthz_port:
@@ -206,6 +216,8 @@ class Kubelet:
             )
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         self.services.cgroups.prepare()
+        if self.services.cpus is None:
+            resource_parts.refuse_other_policy(self.settings.root)
 
     def _server(self) -> KubeletServer | None:
         if self.settings.tls_cert is None:

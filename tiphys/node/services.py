@@ -31,6 +31,7 @@ from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.pulls.puller import ImagePuller
 from tiphys.node.resources.assigner import Refused
 from tiphys.node.resources.assigners import Assigners
+from tiphys.node.resources.cpu.manager import CpuManager
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
 from tiphys.node.tokens import TokenCache
@@ -74,6 +75,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     allocations: Allocations
     admitted: Admitted
     assigners: Assigners
+    cpus: CpuManager | None
+    """None with the CPU policy `none`."""
     admissions: asyncio.Lock
     """Held from the checks of a pod until it is in the book, so that nobody comes between."""
     nodes: Informer[core.Node]
@@ -153,6 +156,10 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         except Refused as refused:
             return Rejection(refused.reason, str(refused))
         return None
+
+    def owns_cpus(self, uid: str, container: str = "") -> bool:
+        """Return whether a container owns CPUs, or any container of the pod."""
+        return self.cpus is not None and self.cpus.owns_cpus(uid, container)
 
     def _judged(self, pod: core.Pod, node: core.Node) -> Rejection | None:
         others = self.allocations.others(pod.metadata.uid)

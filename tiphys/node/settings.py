@@ -102,6 +102,9 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for which the Node shows pressure after it has ended."""
     eviction_max_grace: int = 0
     """Most seconds that pods have to end when a soft threshold evicts them."""
+    cpu_policy: str = "none"
+    cpu_policy_options: dict[str, str] = {}
+    cpu_reconcile_period: float = 10.0
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
     allowed_unsafe_sysctls: Annotated[

@@ -60,6 +60,8 @@ volumeStatsAggPeriod: 0s
 """
 """A file as kubeadm writes it, but for what Tiphys does not do."""
 
+STATIC = {"cpuManagerPolicy": "static", "kubeReserved": {"cpu": "1"}}
+
 
 def read(tmp_path: Path, document: dict[str, Any] | str) -> ClusterSettings:
     path = tmp_path / "kubelet.yaml"
@@ -99,6 +101,9 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "evictionMinimumReclaim": {"nodefs.available": "1Gi", "imagefs.available": "2%"},
             "evictionPressureTransitionPeriod": "1m",
             "evictionMaxPodGracePeriod": 30,
+            "cpuManagerPolicy": "static",
+            "cpuManagerPolicyOptions": {"full-pcpus-only": "true"},
+            "cpuManagerReconcilePeriod": "5s",
             "clusterDomain": "example.test",
             "clusterDNS": ["192.0.2.53"],
             "resolvConf": str(file),
@@ -141,6 +146,9 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         eviction_reclaim={"nodefs.available": "1Gi", "imagefs.available": "2%"},
         eviction_transition=60.0,
         eviction_max_grace=30,
+        cpu_policy="static",
+        cpu_policy_options={"full-pcpus-only": "true"},
+        cpu_reconcile_period=5.0,
         cluster_dns=("192.0.2.53",),
         resolv_conf=file,
         pod_max_pids=100,
@@ -236,6 +244,18 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ({"evictionMaxPodGracePeriod": -1}, "evictionMaxPodGracePeriod: -1 is not in the range: it must be at least 0"),
         ({"registerWithTaints": [{"key": "a", "effect": "No"}]}, 'registerWithTaints[0].effect: "No" is not one of NoSchedule'),
         ({"registerWithTaints": [{"effect": "NoExecute"}]}, "registerWithTaints[0].key: it must not be empty"),
+        ({"cpuManagerPolicy": "dynamic"}, 'cpuManagerPolicy: "dynamic" is not one of none, static'),
+        ({"cpuManagerPolicy": "static"}, "cpuManagerPolicy: static needs CPUs that are reserved"),
+        ({"cpuManagerPolicyOptions": {"full-pcpus-only": "true"}}, "cpuManagerPolicyOptions: they need cpuManagerPolicy: static"),
+        ({**STATIC, "cpuManagerPolicyOptions": {"fast": "true"}}, 'cpuManagerPolicyOptions: unknown CPU Manager Policy option: "fast"'),
+        (
+            {**STATIC, "cpuManagerPolicyOptions": {"align-by-socket": "yes"}},
+            """cpuManagerPolicyOptions: bad value for option "align-by-socket": 'yes' is neither true nor""",
+        ),
+        (
+            {**STATIC, "cpuManagerPolicyOptions": {"full-pcpus-only": "true", "distribute-cpus-across-cores": "1"}},
+            "cpuManagerPolicyOptions: static policy options full-pcpus-only and distribute-cpus-across-cores can not be used",
+        ),
         ({"cgroupDriver": "systemd"}, "cgroupDriver: Tiphys supports only cgroupfs here"),
         ({"authentication": {"anonymous": {"enabled": True}}}, "authentication.anonymous.enabled: Tiphys supports only false here"),
         ({"imagePullCredentialsVerificationPolicy": "Sometimes"}, "imagePullCredentialsVerificationPolicy: Sometimes is not one of Never"),

@@ -15,8 +15,8 @@ from tiphys.node.container.env import ConfigError, expand
 from tiphys.node.container.security import container_security, sandbox_security
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.host import cgroups
+from tiphys.node.host.cpuset import format_cpus
 from tiphys.node.pod.plan import AnyContainer, Start
-from tiphys.node.resources import cpuset
 from tiphys.node.resources.assigner import Grant
 
 _PROPAGATION = {
@@ -180,12 +180,12 @@ def linux_resources(
     limits = cgroups.container_limits(container)
     return pb.LinuxContainerResources(
         cpu_period=cgroups.PERIOD,
-        cpu_quota=limits.cpu_quota or 0,
+        cpu_quota=-1 if grant.unlimited_cpu else limits.cpu_quota or 0,
         cpu_shares=limits.cpu_shares,
         memory_limit_in_bytes=limits.memory or 0,
         oom_score_adj=cgroups.oom_score_adj(pod, container, memory_capacity),
-        cpuset_cpus=cpuset.text_of(grant.cpus),
-        cpuset_mems=cpuset.text_of(grant.memory_nodes),
+        cpuset_cpus=format_cpus(grant.cpus),
+        cpuset_mems=format_cpus(grant.memory_nodes),
     )
 
 

@@ -13,7 +13,6 @@ from tiphys.api.machinery import quantity
 from tiphys.node.eviction.thresholds import Threshold, effective_hard, thresholds_of
 from tiphys.node.host.allocatable import allocatable, limit, reserved
 from tiphys.node.host.cpuset import parse_cpus
-from tiphys.node.resources import cpuset
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 
@@ -33,7 +32,7 @@ def _read(path: str) -> str:
 def numa_nodes() -> frozenset[int]:
     """Return the NUMA nodes of the machine; a kernel without NUMA has node 0."""
     try:
-        return cpuset.parse(_read("/sys/devices/system/node/online")) or frozenset((0,))
+        return parse_cpus(_read("/sys/devices/system/node/online")) or frozenset((0,))
     except ValueError:
         return frozenset((0,))
 
@@ -49,9 +48,14 @@ def meminfo(text: str) -> dict[str, int]:
     return result
 
 
+def usable_cpus() -> frozenset[int]:
+    """Numbers of the cores that this process may use."""
+    return frozenset(os.sched_getaffinity(0))
+
+
 def cores() -> int:
     """The cores this machine may use, limits of its own control group included."""
-    count = len(os.sched_getaffinity(0))
+    count = len(usable_cpus())
     limit = _read("/sys/fs/cgroup/cpu.max").split()
     if len(limit) == 2 and limit[0].isdigit():
         count = min(count, max(int(limit[0]) // int(limit[1]), 1))

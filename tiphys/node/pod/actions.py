@@ -34,7 +34,7 @@ from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import AnyContainer, Plan, Start, find_container
 from tiphys.node.pod.status import Waiting
 from tiphys.node.pulls.puller import ImageError, ImageInfo
-from tiphys.node.resources.assigner import Refused
+from tiphys.node.resources.assigner import Grant, Refused
 from tiphys.node.services import NodeServices
 from tiphys.node.volumes.manager import used_volumes
 from tiphys.node.volumes.payload import VolumeError
@@ -119,7 +119,8 @@ class PodActions:
         for update in plan.update:
             container = find_container(pod, update.name)
             assert container is not None
-            resources = linux_resources(pod, container, memory_capacity=self.services.machine.memory)
+            grant = Grant(unlimited_cpu=self.services.owns_cpus(pod.metadata.uid, container.name))
+            resources = linux_resources(pod, container, memory_capacity=self.services.machine.memory, grant=grant)
             # Without this, a limit above the old one is more than memory and swap together were.
             resources.memory_swap_limit_in_bytes = resources.memory_limit_in_bytes
             await self.services.cri.update_container_resources(update.id, resources)

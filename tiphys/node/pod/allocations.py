@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import Amounts, pod_requests
-from tiphys.node.pod.resize import RESIZABLE, Pending, importance, judge
+from tiphys.node.pod.resize import RESIZABLE, Pending, fixed_resource, importance, judge
 
 Retry = Callable[[], None]
 Yield = Callable[[], None]
@@ -17,8 +17,10 @@ Yield = Callable[[], None]
 class Allocations:
     """The book of the node. Nothing in it is kept over a restart: workers enter their pods again."""
 
-    def __init__(self, capacity: Amounts) -> None:
+    def __init__(self, capacity: Amounts, pinned: Mapping[str, str] | None = None) -> None:
+        """Take what pods may use, and the policies by which resources of Guaranteed pods are fixed once they are admitted."""
         self.capacity = capacity
+        self.pinned = pinned or {}
         self._admitted: dict[str, Amounts] = {}
         self._pods: dict[str, core.Pod] = {}
         self._waiting: dict[str, tuple[tuple[int, bool, float], Retry]] = {}
@@ -60,6 +62,9 @@ class Allocations:
 
     def judge(self, pod: core.Pod) -> Pending | None:
         """Return why there is no room for the pod's requests besides all others; None if there is."""
+        fixed = fixed_resource(self._pods.get(pod.metadata.uid), pod, self.pinned)
+        if fixed is not None:
+            return fixed
         used: Amounts = {}
         for uid, amounts in self._admitted.items():
             if uid != pod.metadata.uid:

@@ -7,10 +7,12 @@ volume's memory. Works on cgroup v1, hybrid and v2.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
+
+import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
@@ -34,6 +36,8 @@ class PodCgroups:
     ) -> None:
         """Take the limit of processes per pod (-1 for none), the thousandths of a core that pods may request together, and the limits of
         all pods together: bytes of `memory`, processes (`pid`)."""
+        self.owns_cpus: Callable[[str], bool] = lambda uid: False
+        """Tells whether containers of a pod own CPUs, which no quota limits then."""
         self.parent = parent
         self.max_pids = max_pids
         self.milli_cpu = milli_cpu
@@ -76,6 +80,8 @@ class PodCgroups:
     def apply(self, pod: core.Pod) -> str:
         """Make the pod's group with its limits; returns its path. Raises OSError when it cannot be made."""
         path, limits = self.path(pod), pod_limits(pod)
+        if self.owns_cpus(pod.metadata.uid):
+            limits = msgspec.structs.replace(limits, cpu_quota=None)
         files.ensure(path, root=self.root)
         self._write(path, _settings(limits, self.max_pids))
         if "/burstable/" in path and self._requests.get(pod.metadata.uid) != limits.cpu_shares:

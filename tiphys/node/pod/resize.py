@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.helpers.resources import Amounts, amount, pod_requests
+from tiphys.api.helpers.resources import Amounts, amount, pod_requests, qos_class
 from tiphys.api.machinery import base
 from tiphys.node.pod.observed import Observed
 
@@ -153,6 +153,20 @@ def judge(pod: core.Pod, used: Amounts, capacity: Amounts) -> Pending | None:
         if number + used.get(name, 0) > capacity[name]:
             numbers = f"requested: {number}, used: {used.get(name, 0)}, capacity: {capacity[name]}"
             return Pending("Deferred", f"Node didn't have enough resource: {name}, {numbers}")
+    return None
+
+
+def fixed_resource(before: core.Pod | None, pod: core.Pod, pinned: Mapping[str, str]) -> Pending | None:
+    """Return the refusal for a Guaranteed pod that wants other amounts of a resource that is assigned at admission, None for all others.
+
+    `pinned` has the manager and its policy by the resource, such as `CPU Manager policy "static"`.
+    """
+    if before is None or (pod.status.qosClass or qos_class(pod)) != "Guaranteed":
+        return None
+    old, new = sizes_of(before), sizes_of(pod)
+    for name, policy in pinned.items():
+        if any(_differ(old[key].requests, new[key].requests, name) for key in old.keys() & new.keys()):
+            return Pending("Infeasible", f"Resize is infeasible for Guaranteed Pods alongside {policy}")
     return None
 
 

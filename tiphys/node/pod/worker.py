@@ -331,7 +331,7 @@ class PodWorker:
         async with self.services.admissions:
             try:
                 rejected = await self.services.rejection(pod) or await self.services.assign(pod)
-            except (StatusError, ConnectionError, TimeoutError) as error:
+            except (StatusError, OSError) as error:
                 unread = str(error)
             else:
                 unread = ""
@@ -339,7 +339,7 @@ class PodWorker:
                     self._admitted = True
                     self._enter()
         if unread:
-            log.info("node not read, pod is not admitted yet", extra={"pod": self.who, "error": unread})
+            log.info("pod is not admitted yet", extra={"pod": self.who, "error": unread})
             await self._rest(self._next_retry())
             return False
         if rejected is None:

@@ -45,6 +45,8 @@ class Grant(msgspec.Struct, frozen=True):
 
     cpus: frozenset[int] = frozenset()
     """CPUs that the container may run on; empty: all."""
+    unlimited_cpu: bool = False
+    """True: no CPU quota, since the CPUs are the container's alone."""
     memory_nodes: Nodes = frozenset()
     """NUMA nodes that its memory comes from; empty: all."""
     env: Mapping[str, str] = {}

@@ -106,6 +106,7 @@ def total(grants: Sequence[Grant]) -> Grant:
     """Return one grant of everything in these; of equal variables and annotations the last one counts."""
     return Grant(
         cpus=frozenset().union(*(grant.cpus for grant in grants)),
+        unlimited_cpu=any(grant.unlimited_cpu for grant in grants),
         memory_nodes=frozenset().union(*(grant.memory_nodes for grant in grants)),
         env={name: value for grant in grants for name, value in grant.env.items()},
         mounts=tuple(mount for grant in grants for mount in grant.mounts),

@@ -84,3 +84,17 @@ def limits(root: Path, version: int, group: str) -> tuple[str, str]:
     memory = root / group / "memory.max" if version == 2 else root / "memory" / group / "memory.limit_in_bytes"
     pids = root / ("." if version == 2 else "pids") / group / "pids.max"
     return memory.read_text(), pids.read_text()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_pods_with_cpus_of_their_own_have_no_quota(tmp_path: Path, version: int) -> None:
+    home = mount(tmp_path / "fs", version)
+    groups = PodCgroups("/kubepods", tmp_path / "fs")
+    size = {"cpu": "1", "memory": "64Mi"}
+    it = pod({"name": "a", "resources": {"requests": size, "limits": size}})
+    file = home / "kubepods" / "podu1" / ("cpu.max" if version == 2 else "cpu.cfs_quota_us")
+    groups.apply(it)
+    assert file.read_text().split()[0] == "100000"
+    groups.owns_cpus = lambda uid: uid == "u1"
+    groups.apply(it)
+    assert file.read_text().split()[0] == ("max" if version == 2 else "-1")

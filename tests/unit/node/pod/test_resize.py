@@ -195,3 +195,18 @@ def test_requests_for_memory_are_in_force_at_once() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
     applied = {"a-0": resources(requests={"memory": "1Mi"}), "b-0": resources(limits={"memory": "1Gi"})}
     assert resize.already(it, running(it, "a", "b"), applied) == {"a-0": resources()}
+
+
+def test_resources_that_are_assigned_at_admission_stay() -> None:
+    size = {"cpu": "1", "memory": "64Mi"}
+    before, more_memory, more_cpu = (
+        pod({"name": "main", "resources": {"requests": one, "limits": one}})
+        for one in (size, {**size, "memory": "128Mi"}, {**size, "cpu": "2"})
+    )
+    book = Allocations({"cpu": 8000, "memory": 1 << 30}, {"cpu": 'CPU Manager policy "static"'})
+    book.enter(before, lambda: None)
+    assert book.judge(more_memory) is None
+    pending = book.judge(more_cpu)
+    assert pending == resize.Pending("Infeasible", 'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"')
+    burstable = pod({"name": "main", "resources": {"requests": {"cpu": "2"}}})
+    assert book.judge(burstable) is None

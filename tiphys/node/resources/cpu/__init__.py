@@ -1,0 +1,1 @@
+"""Cores that containers own: the static policy of the CPU manager."""
