@@ -168,6 +168,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
             *self.controllers.serving.faults(),
             *self.scheduler.serving.faults(),
             *self.sidecar.faults(),
+            *self.kubelet.faults(),
         ]
         if faults:
             raise SettingsError("; ".join(dict.fromkeys(faults)))

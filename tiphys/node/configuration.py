@@ -49,6 +49,13 @@ def _positive(text: str) -> float:
     return seconds
 
 
+def _not_negative(text: str) -> float:
+    seconds = durations.seconds(text)
+    if seconds < 0:
+        raise ValueError(f"{text} must not be negative")
+    return seconds
+
+
 def _only_seconds(seconds: float) -> Only:
     return Only(_written(seconds), key=durations.seconds)
 
@@ -364,10 +371,10 @@ class KubeletConfiguration(Struct):
     maxParallelImagePulls: Annotated[int | None, Sets("kubelet.max_parallel_pulls", read=whole(1))] = None
     imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=_policy)] = ""
     preloadedImagesVerificationAllowlist: Annotated[list[str], Sets("kubelet.pull_allowlist", read=_allowlist)] = []
-    imageMinimumGCAge: Duration = ""
-    imageMaximumGCAge: Duration = ""
-    imageGCHighThresholdPercent: int | None = None
-    imageGCLowThresholdPercent: int | None = None
+    imageMinimumGCAge: Annotated[Duration, _seconds("kubelet.image_min_age")] = ""
+    imageMaximumGCAge: Annotated[Duration, Sets("kubelet.image_max_age", read=_not_negative, show=_written)] = ""
+    imageGCHighThresholdPercent: Annotated[int | None, Sets("kubelet.image_gc_high", read=whole(0, 100))] = None
+    imageGCLowThresholdPercent: Annotated[int | None, Sets("kubelet.image_gc_low", read=whole(0, 100))] = None
     eventRecordQPS: int | None = None
     eventBurst: int = 0
     kubeAPIQPS: int | None = None

@@ -28,6 +28,7 @@ from tiphys.node.devices.manager import PLUGIN_TYPE as DEVICE_PLUGIN
 from tiphys.node.devices.manager import DeviceManager
 from tiphys.node.devices.registry import DeviceRegistry
 from tiphys.node.eviction.manager import EvictionManager
+from tiphys.node.garbage.collector import GarbageCollector
 from tiphys.node.host import machine
 from tiphys.node.host.enforcement import enforce
 from tiphys.node.host.register import NodeRegistration
@@ -152,6 +153,7 @@ class Kubelet:
             "device-plugin": self.device_registry.health,
         }
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
+        self.garbage = GarbageCollector(self.services, self.loop.workers)
         self.evictions = EvictionManager(self.services, self.loop.serving)
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
@@ -193,6 +195,7 @@ class Kubelet:
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(enforce(self.services), name="limits of reserves")
+                group.create_task(self.garbage.run(), name="garbage collection")
                 group.create_task(self.evictions.run(), name="evictions")
                 if (cpus := self.services.cpus) is not None:
                     period = self.settings.cpu_reconcile_period

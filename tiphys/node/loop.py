@@ -82,6 +82,10 @@ class PodLoop:
         """The workers of pods that run, or are about to."""
         return [worker for worker in self._workers.values() if worker.is_serving]
 
+    def workers(self) -> list[PodWorker]:
+        """Return all workers, also those of pods that the API server does not know."""
+        return list(self._workers.values())
+
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
         for worker in self._workers.values():

@@ -10,6 +10,7 @@ import msgspec
 
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.node.pulls.settings import PullOptions
+from tiphys.settings.duration import duration_text
 from tiphys.settings.network import NETWORK, RESOLV_CONF
 from tiphys.settings.option import Option
 
@@ -107,6 +108,36 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     cpu_reconcile_period: float = 10.0
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
+    image_min_age: float = 120.0
+    """Seconds for which an unused image stays after it came, unless the disk is under pressure."""
+    image_max_age: float = 0.0
+    """Seconds after which an unused image goes in any case; 0 for never."""
+    image_gc_high: int = 85
+    """Percentage of the images' disk in use from which on unused images go."""
+    image_gc_low: int = 80
+    """Percentage at which no more go."""
+    dead_container_min_age: Annotated[
+        float,
+        Option(
+            "--minimum-container-ttl-duration",
+            "Minimum age of a dead container before it is removed.",
+            minimum=0,
+            is_duration=True,
+            metavar="DURATION",
+        ),
+    ] = 0.0
+    dead_containers_per_container: Annotated[
+        int,
+        Option(
+            "--maximum-dead-containers-per-container",
+            "Maximum number of dead containers to keep for each container, -1 for no limit.",
+            minimum=-1,
+        ),
+    ] = 1
+    dead_containers: Annotated[
+        int,
+        Option("--maximum-dead-containers", "Maximum number of dead containers to keep on the node, -1 for no limit.", minimum=-1),
+    ] = -1
     allowed_unsafe_sysctls: Annotated[
         tuple[str, ...],
         Option(
@@ -124,6 +155,17 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     status_period: float = 10.0
     status_report: float = 300.0
     """Seconds after which an unchanged status is written all the same."""
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with settings that depend on each other."""
+        faults = []
+        high, low = self.image_gc_high, self.image_gc_low
+        if low >= high:
+            faults.append(f"imageGCLowThresholdPercent ({low}) must be less than imageGCHighThresholdPercent ({high})")
+        if self.image_max_age and self.image_max_age <= self.image_min_age:
+            longest, shortest = duration_text(self.image_max_age), duration_text(self.image_min_age)
+            faults.append(f"imageMaximumGCAge ({longest}) must be longer than imageMinimumGCAge ({shortest})")
+        return faults
 
 
 class NodeSettings(KubeletOptions, frozen=True, kw_only=True):

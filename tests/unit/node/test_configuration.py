@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,10 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "serializeImagePulls": False,
             "imagePullCredentialsVerificationPolicy": "NeverVerifyAllowlistedImages",
             "preloadedImagesVerificationAllowlist": ["example.test/a", "example.test/b/*"],
+            "imageMinimumGCAge": "1m",
+            "imageMaximumGCAge": "24h",
+            "imageGCHighThresholdPercent": 70,
+            "imageGCLowThresholdPercent": 60,
         },
     )
     assert settings.network.domain == "example.test"
@@ -161,6 +166,10 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         max_parallel_pulls=7,
         pull_verification="NeverVerifyAllowlistedImages",
         pull_allowlist=("example.test/a", "example.test/b/*"),
+        image_min_age=60.0,
+        image_max_age=86400.0,
+        image_gc_high=70,
+        image_gc_low=60,
     )
 
 
@@ -220,6 +229,11 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ({"port": 70000}, "port: 70000 is not in the range: it must be at least 1 and at most 65535"),
         ({"containerLogMaxSize": "much"}, "containerLogMaxSize: much is not a size such as 10Mi"),
         ({"containerLogMaxFiles": 1}, "containerLogMaxFiles: 1 is not in the range: it must be at least 2"),
+        (
+            {"imageGCHighThresholdPercent": 101},
+            "imageGCHighThresholdPercent: 101 is not in the range: it must be at least 0 and at most 100",
+        ),
+        ({"imageMaximumGCAge": "-1s"}, "imageMaximumGCAge: -1s must not be negative"),
         ({"nodeStatusUpdateFrequency": "-1s"}, "nodeStatusUpdateFrequency: -1s must be longer than 0s"),
         ({"resolvConf": "/gone"}, "resolvConf: file /gone does not exist"),
         ({"allowedUnsafeSysctls": ["kernel.pid_max"]}, "allowedUnsafeSysctls: "),
@@ -278,3 +292,15 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         read(tmp_path, wrong)
     for place in ("evictionHard[disk]", "evictionHard[nodefs.available]", "evictionSoft[pid.available]", "kubeReserved.cpu"):
         assert f"{place}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"imageGCLowThresholdPercent": 85}, "imageGCLowThresholdPercent (85) must be less than imageGCHighThresholdPercent (85)"),
+        ({"imageMaximumGCAge": "1m"}, "imageMaximumGCAge (60s) must be longer than imageMinimumGCAge (2m)"),
+    ],
+)
+def test_thresholds_fit_together(tmp_path: Path, document: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        read(tmp_path, document).check()

@@ -28,6 +28,9 @@ TERMINATED_CONTAINERS = metrics.counter(
     "container_type", "exit_code", "reason",
 )  # fmt: skip
 EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by the limit that they exceeded.", "eviction_signal")
+IMAGES_COLLECTED = metrics.counter(
+    "kubelet_image_garbage_collected_total", "Images removed by garbage collection, whether for their age or for space.", "reason"
+)
 PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
 
 STORAGE_SECONDS = metrics.histogram(

@@ -152,13 +152,15 @@ def plan_pod(
     backoffs: Mapping[str, Backoff],
     now: float,
     applied: Sizes = _NOTHING,
+    spare: int | None = 1,
 ) -> Plan:
     """The next steps for a pod that is meant to run.
 
     `hashes` gives the spec hash of each container by name; `verdicts` is by container id, `backoffs` by `backoff_key`. `now` is in
-    seconds since 1970. `applied` gives the resources that running containers have, by id, as far as they are known.
+    seconds since 1970. `applied` gives the resources that running containers have, by id, as far as they are known. `spare` is the number
+    of dead containers that stay for each container besides the newest; None leaves all of them to garbage collection.
     """
-    return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied).plan()
+    return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied, spare).plan()
 
 
 class _Planner:
@@ -173,7 +175,9 @@ class _Planner:
         backoffs: Mapping[str, Backoff],
         now: float,
         applied: Sizes,
+        spare: int | None,
     ) -> None:
+        self.spare = spare
         self.pod = pod
         self.seen = seen
         self.hashes = hashes
@@ -383,12 +387,12 @@ class _Planner:
         return None
 
     def _leftovers(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Dead containers but for the newest and the one before it, which `kubectl logs --previous` reads; sandboxes without any."""
+        """Return dead containers beyond those that stay (`kubectl logs --previous` reads one), and sandboxes without any."""
         gone: list[str] = []
         kept_in: set[str] = set()
         for name in {container.name for container in self.seen.containers}:
             for place, container in enumerate(self.seen.all_of(name)):
-                if place >= 2 and container.state in ("exited", "created"):
+                if self.spare is not None and place > self.spare and container.state in ("exited", "created"):
                     gone.append(container.id)
                 else:
                     kept_in.add(container.sandbox)

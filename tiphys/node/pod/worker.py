@@ -384,6 +384,7 @@ class PodWorker:
             backoffs=self.backoffs,
             now=self.services.clock.now().timestamp(),
             applied=self.applied,
+            spare=None,
         )
         self._crash_loops(pod, plan)
         if plan.over:

@@ -118,6 +118,8 @@ class ImagePuller:
         self._pulled: dict[str, tuple[float, float]] = {}
         """By pod, when its first pull began and its last one ended."""
         self._pulls: dict[tuple[str, tuple[str, ...]], asyncio.Task[_Pulled]] = {}
+        self._removals: dict[str, asyncio.Event] = {}
+        """By the image's id, set when its removal has ended."""
         self._tasks = TaskSet(on_error=lambda *_: None)
 
     async def start(self) -> None:
@@ -181,7 +183,7 @@ class ImagePuller:
         if wrong := name_error(image):
             raise _invalid(image, wrong)
         try:
-            present = await self.cri.image_status(image)
+            present = await self._present(image)
         except InvalidArgument as error:
             raise _invalid(image, error.message) from error
         except CriError as error:
@@ -224,6 +226,24 @@ class ImagePuller:
                 continue
         return []
 
+    async def remove(self, image_id: str) -> None:
+        """Remove an image that no pod uses. Pods that ask for it meanwhile wait and pull it again. Raises CriError."""
+        ended = self._removals[image_id] = asyncio.Event()
+        try:
+            await self.cri.remove_image(image_id)
+        finally:
+            del self._removals[image_id]
+            ended.set()
+
+    async def _present(self, image: str) -> pb.Image | None:
+        """Return the runtime's image, unless it is about to go. Raises CriError."""
+        while True:
+            present = await self.cri.image_status(image)
+            removal = self._removals.get(present.id) if present is not None else None
+            if removal is None:
+                return present
+            await removal.wait()
+
     def forget(self, uid: str) -> None:
         """The pod is gone."""
         for key in [key for key in self._waiting if key[0] == uid]:
@@ -251,7 +271,7 @@ class ImagePuller:
         tell("Normal", "Pulling", f'Pulling image "{image}"')
         try:
             pulled = await self._shared(image, await self.credentials(image, secrets), sandbox)
-            present = await self.cri.image_status(pulled.ref) or await self.cri.image_status(image)
+            present = await self._present(pulled.ref) or await self._present(image)
         except (_Refusal, CriError) as failure:
             raise self._failed(key, held, failure, tell) from failure
         except OSError as error:

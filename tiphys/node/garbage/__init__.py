@@ -1,0 +1,1 @@
+"""Garbage collection on a node: images, dead containers, logs, and what pods left behind ("Garbage Collection")."""

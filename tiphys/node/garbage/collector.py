@@ -1,0 +1,133 @@
+"""The loops of garbage collection, and the order in which things go when a disk is full.
+
+`Kubelet.garbage` is a `tiphys.node.eviction.reclaim.Reclaimer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from tiphys.api.core import v1 as core
+from tiphys.node.cri.errors import CriError
+from tiphys.node.eviction.reclaim import Disk, Reclaimed
+from tiphys.node.garbage.dead import DeadCollector
+from tiphys.node.garbage.dead_plan import DeadPolicy
+from tiphys.node.garbage.disk import Progress, room
+from tiphys.node.garbage.image_plan import ImagePolicy
+from tiphys.node.garbage.images import CollectionError, ImageCollector, image_path
+from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.worker import PodWorker
+from tiphys.node.services import NodeServices
+
+log = logging.getLogger(__name__)
+
+CONTAINER_PERIOD = 60.0
+"""Seconds between looks at dead containers: upstream's."""
+IMAGE_PERIOD = 300.0
+"""Seconds between looks at images: upstream's."""
+
+Step = tuple[str, Callable[[Progress], Awaitable[int]]]
+
+
+class GarbageCollector:
+    """Removes what nobody needs. `workers` are those of all pods."""
+
+    def __init__(self, services: NodeServices, workers: Callable[[], Iterable[PodWorker]]) -> None:
+        settings = services.settings
+        self.services = services
+        self._workers = workers
+        self._lock = asyncio.Lock()
+        images = ImagePolicy(settings.image_min_age, settings.image_max_age, settings.image_gc_high, settings.image_gc_low)
+        dead = DeadPolicy(settings.dead_container_min_age, settings.dead_containers_per_container, settings.dead_containers)
+        self.images = ImageCollector(services, images, self._starting, self._tell)
+        self.dead = DeadCollector(services, dead, self._pods)
+        self._failed_before = False
+
+    async def run(self) -> None:
+        """Collect garbage until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(CONTAINER_PERIOD, self.collect_containers), name="dead containers")
+            group.create_task(self._every(IMAGE_PERIOD, self.collect_images), name="images")
+
+    async def collect_containers(self) -> None:
+        """Remove dead containers beyond the limits; a failure becomes an event."""
+        async with self._lock:
+            try:
+                await self.dead.collect()
+            except CriError as error:
+                log.warning("dead containers not removed", extra={"error": str(error)})
+                self._tell("ContainerGCFailed", str(error))
+
+    async def collect_images(self) -> None:
+        """Remove images by age and by the use of the disk; a second failure in a row becomes an event."""
+        async with self._lock:
+            try:
+                await self.images.collect()
+            except CollectionError as error:
+                log.warning("images not collected", extra={"error": str(error)})
+                # The first failure is often a runtime that has just started.
+                if self._failed_before:
+                    self._tell("ImageGCFailed", str(error))
+                self._failed_before = True
+            else:
+                self._failed_before = False
+
+    async def reclaim(self, disk: Disk, want: int) -> Reclaimed:
+        """Free at least so many bytes on the disk, if that many are unused, whatever their age. One failure does not stop the rest."""
+        async with self._lock:
+            path, steps = await self._steps(disk)
+            progress = await asyncio.to_thread(Progress, path, want)
+            parts: list[str] = []
+            for name, step in steps:
+                if await asyncio.to_thread(progress.is_enough):
+                    break
+                try:
+                    count = await step(progress)
+                except (CriError, OSError) as error:
+                    log.warning("room not made", extra={"what": name, "error": str(error)})
+                    continue
+                if count:
+                    parts.append(f"{count} {name}{'' if count == 1 else 's'}")
+            freed = await asyncio.to_thread(progress.freed)
+            result = Reclaimed(max(freed, 0) if parts else 0, ", ".join(parts))
+            log.info("room made on a disk", extra={"disk": disk, "bytes": result.bytes, "summary": result.summary})
+            return result
+
+    async def _steps(self, disk: Disk) -> tuple[Path, list[Step]]:
+        """Return a path on the disk and what frees room there, what is missed least first."""
+        root = self.services.settings.root
+        of_images: list[Step] = [("dead container", self.dead.reclaim), ("image", self.images.reclaim)]
+        try:
+            images = await image_path(self.services)
+        except CriError as error:
+            log.warning("the disk of images is unknown", extra={"error": str(error)})
+            images = root
+        own, other = await asyncio.to_thread(lambda: (room(root).device, room(images).device))
+        if disk == "imagefs" or own == other:
+            return images, of_images
+        return root, []
+
+    # -- the pods
+
+    def _starting(self) -> list[core.Pod]:
+        return [worker.pod for worker in self._workers() if worker.pod is not None and worker.life.state == "syncing"]
+
+    def _pods(self) -> list[tuple[Observed, bool]]:
+        """Return the pods whose containers are not being stopped or removed by their workers."""
+        states = ("syncing", "terminated")
+        listed = [worker for worker in self._workers() if worker.pod is not None and worker.life.state in states]
+        return [(worker.seen, worker.life.state == "terminated") for worker in listed]
+
+    def _tell(self, reason: str, message: str) -> None:
+        name = self.services.settings.name
+        # Upstream's kubelet gives the name for the uid in events about its node, and `kubectl describe node` looks for that.
+        node = core.ObjectReference(apiVersion="v1", kind="Node", name=name, uid=name)
+        self.services.recorder.event(node, "Warning", reason, message)
+
+    async def _every(self, period: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.services.clock.sleep(period)
+            await work()

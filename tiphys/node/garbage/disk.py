@@ -1,0 +1,44 @@
+"""Room on a disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class DiskRoom(msgspec.Struct, frozen=True):
+    """Size of a file system and what is free on it, in bytes."""
+
+    device: int = 0
+    capacity: int = 0
+    available: int = 0
+
+
+def room(path: Path) -> DiskRoom:
+    """Measure the file system of a path. Blocking: meant for a thread. Raises OSError."""
+    info = os.statvfs(path)
+    return DiskRoom(os.stat(path).st_dev, info.f_blocks * info.f_frsize, info.f_bavail * info.f_frsize)
+
+
+class Progress:
+    """Bytes that an attempt to make room has freed so far, compared with those that it is to free."""
+
+    def __init__(self, path: Path, goal: int) -> None:
+        self.goal = goal
+        self._path = path
+        self._before = room(path).available
+        self._counted = 0
+
+    def count(self, size: int) -> None:
+        """Add the size of something that was removed."""
+        self._counted += size
+
+    def freed(self) -> int:
+        """Return the bytes: what was counted, or what the disk shows if that is more. Blocking; raises OSError."""
+        return max(self._counted, room(self._path).available - self._before)
+
+    def is_enough(self) -> bool:
+        """True if the goal is reached. Blocking; raises OSError."""
+        return self.freed() >= self.goal
