@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
@@ -19,11 +19,12 @@ from tiphys.node.eviction.thresholds import DEFAULT_HARD, amount_faults, grace_f
 from tiphys.node.host import machine
 from tiphys.node.host.allocatable import reserve_faults
 from tiphys.node.host.cpuset import format_cpus, parse_cpus
-from tiphys.node.pod import backoff
-from tiphys.node.pulls.verification import POLICIES, pattern_error
+from tiphys.node.pod.backoff import MAX_BACKOFF
+from tiphys.node.pulls.settings import Policy
+from tiphys.node.pulls.verification import pattern_error
 from tiphys.node.resources.cpu.options import read_options
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
-from tiphys.node.settings import EFFECTS
+from tiphys.node.settings import EFFECTS, Reservation, SwapBehavior
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing_file, whole
 
@@ -56,6 +57,19 @@ def _not_negative(text: str) -> float:
     return seconds
 
 
+def _share(number: float) -> float:
+    if not 0 < number <= 1:
+        raise ValueError(f"{number} must be greater than 0 and at most 1")
+    return number
+
+
+def _restart_period(text: str) -> float:
+    seconds = durations.seconds(text)
+    if not 1 <= seconds <= MAX_BACKOFF:
+        raise ValueError(f"{text} is not in the range: it must be at least 1s and at most {_written(MAX_BACKOFF)}")
+    return seconds
+
+
 def _only_seconds(seconds: float) -> Only:
     return Only(_written(seconds), key=durations.seconds)
 
@@ -80,12 +94,6 @@ def _is_one(number: int) -> bool:
 
 def _serialized(on: bool) -> int | None:
     return 1 if on else None
-
-
-def _policy(text: str) -> str:
-    if text not in POLICIES:
-        raise ValueError(f"{text} is not one of {', '.join(POLICIES)}")
-    return text
 
 
 def _allowlist(patterns: list[str]) -> tuple[str, ...]:
@@ -224,13 +232,15 @@ class Authorization(Struct):
 class CrashLoopBackOff(Struct):
     """Delays of restarts."""
 
-    maxContainerRestartPeriod: Annotated[Duration | None, _only_seconds(backoff.MAX_BACKOFF)] = None
+    maxContainerRestartPeriod: Annotated[Duration | None, Sets("kubelet.longest_restart_backoff", read=_restart_period, show=_written)] = (
+        None
+    )
 
 
 class MemorySwap(Struct):
     """Use of swap by pods."""
 
-    swapBehavior: str = ""
+    swapBehavior: Annotated[str, Sets("kubelet.swap_behavior", read=_one_of(*get_args(SwapBehavior)))] = ""
 
 
 class UserNamespaces(Struct):
@@ -334,14 +344,14 @@ class KubeletConfiguration(Struct):
     topologyManagerPolicyOptions: dict[str, str] = {}
     cpuCFSQuota: Annotated[bool | None, Only(True)] = None
     cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=durations.seconds)] = None
-    memoryThrottlingFactor: float | None = None
-    memoryReservationPolicy: str = ""
+    memoryThrottlingFactor: Annotated[float | None, Sets("kubelet.memory_throttling", read=_share)] = None
+    memoryReservationPolicy: Annotated[str, Sets("kubelet.memory_reservation", read=_one_of(*get_args(Reservation)))] = ""
     memorySwap: MemorySwap = field(default_factory=MemorySwap)
     podPidsLimit: Annotated[int | None, Sets("kubelet.pod_max_pids")] = None
     allowedUnsafeSysctls: Annotated[list[str], Sets("kubelet.allowed_unsafe_sysctls")] = []
     protectKernelDefaults: bool = False
     seccompDefault: Annotated[bool | None, Only(False)] = None
-    singleProcessOOMKill: bool | None = None
+    singleProcessOOMKill: Annotated[bool | None, Sets("kubelet.single_process_oom_kill")] = None
     oomScoreAdj: int | None = None
     maxOpenFiles: int = 0
     userNamespaces: UserNamespaces | None = None
@@ -369,7 +379,7 @@ class KubeletConfiguration(Struct):
     registryBurst: Annotated[int, Sets("kubelet.pull_burst", read=whole(1))] = 0
     serializeImagePulls: Annotated[bool | None, Sets("kubelet.max_parallel_pulls", read=_serialized, show=_is_one)] = None
     maxParallelImagePulls: Annotated[int | None, Sets("kubelet.max_parallel_pulls", read=whole(1))] = None
-    imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=_policy)] = ""
+    imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=_one_of(*get_args(Policy)))] = ""
     preloadedImagesVerificationAllowlist: Annotated[list[str], Sets("kubelet.pull_allowlist", read=_allowlist)] = []
     imageMinimumGCAge: Annotated[Duration, _seconds("kubelet.image_min_age")] = ""
     imageMaximumGCAge: Annotated[Duration, Sets("kubelet.image_max_age", read=_not_negative, show=_written)] = ""

@@ -133,6 +133,7 @@ class Kubelet:
             ),
             cluster_services=self.informers.of(core.Service),
             machine=size,
+            memory=machine.memory_rules(settings, size),
             nodes=nodes,
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),

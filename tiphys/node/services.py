@@ -19,6 +19,7 @@ from tiphys.node.container import config as container_config
 from tiphys.node.container.dns_config import Resolver, parse_resolv_conf
 from tiphys.node.container.env import Sources, referenced
 from tiphys.node.container.fields import Identity
+from tiphys.node.container.memory import MemoryRules
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
 from tiphys.node.objects import ObjectCache, Unreachable
@@ -72,6 +73,7 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cgroups: PodCgroups
     cluster_services: Informer[core.Service]
     machine: Machine
+    memory: MemoryRules
     allocations: Allocations
     admitted: Admitted
     assigners: Assigners

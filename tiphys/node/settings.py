@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,10 @@ from tiphys.settings.option import Option
 
 HEARTBEAT = 10.0
 """Seconds between two renewals of a node's Lease."""
+LONGEST_BACKOFF = 300.0
+"""Longest pause before a container starts again, in seconds."""
+SwapBehavior = Literal["NoSwap", "LimitedSwap"]
+Reservation = Literal["None", "TieredReservation"]
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -106,6 +110,14 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     cpu_policy: str = "none"
     cpu_policy_options: dict[str, str] = {}
     cpu_reconcile_period: float = 10.0
+    longest_restart_backoff: float = LONGEST_BACKOFF
+    """Longest pause before a container starts again, in seconds."""
+    swap_behavior: SwapBehavior = "NoSwap"
+    """Use of swap by containers, where the kernel has control groups v2."""
+    memory_throttling: float | None = None
+    memory_reservation: Reservation = "None"
+    single_process_oom_kill: bool = False
+    """True if only one process of a container is killed when its memory runs out, where the kernel has control groups v2."""
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
     image_min_age: float = 120.0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tiphys.api.machinery.introspect import describe
 from tiphys.daemon.config import read_config
 from tiphys.daemon.settings import ClusterSettings, SettingsError
 from tiphys.node.configuration import GROUP_VERSION, KIND, KubeletConfiguration
@@ -113,6 +114,11 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "podLogsDir": "/logs",
             "containerLogMaxSize": "5Mi",
             "containerLogMaxFiles": 3,
+            "crashLoopBackOff": {"maxContainerRestartPeriod": "20s"},
+            "memorySwap": {"swapBehavior": "LimitedSwap"},
+            "memoryThrottlingFactor": 0.5,
+            "memoryReservationPolicy": "TieredReservation",
+            "singleProcessOOMKill": True,
             "registryPullQPS": 2,
             "registryBurst": 3,
             "maxParallelImagePulls": 7,
@@ -161,6 +167,11 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         log_root=Path("/logs"),
         log_max_bytes=5 << 20,
         log_max_files=3,
+        longest_restart_backoff=20.0,
+        swap_behavior="LimitedSwap",
+        memory_throttling=0.5,
+        memory_reservation="TieredReservation",
+        single_process_oom_kill=True,
         pulls_per_second=2.0,
         pull_burst=3,
         max_parallel_pulls=7,
@@ -174,7 +185,9 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
 
 
 def paths(type_: type = KubeletConfiguration) -> list[str]:
-    return [path for role in roles(type_).values() if isinstance(role, Sets) for path in role.paths]
+    own = [path for role in roles(type_).values() if isinstance(role, Sets) for path in role.paths]
+    inner = (about.shape.struct for about in describe(type_).fields.values())
+    return own + [path for struct in inner if struct is not None for path in paths(struct)]
 
 
 def test_every_path_leads_to_a_setting_of_the_agent() -> None:
@@ -187,7 +200,7 @@ def test_every_path_leads_to_a_setting_of_the_agent() -> None:
 
 
 def test_every_setting_of_the_kubelet_has_an_option_or_a_field() -> None:
-    by_file = {path.partition(".")[2] for path in (*paths(), "kubelet.client_ca")}
+    by_file = {path.partition(".")[2] for path in paths()}
     assert [field.name for field in fields(KubeletOptions) if field.option is None and field.name not in by_file] == []
 
 
@@ -272,11 +285,20 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ),
         ({"cgroupDriver": "systemd"}, "cgroupDriver: Tiphys supports only cgroupfs here"),
         ({"authentication": {"anonymous": {"enabled": True}}}, "authentication.anonymous.enabled: Tiphys supports only false here"),
-        ({"imagePullCredentialsVerificationPolicy": "Sometimes"}, "imagePullCredentialsVerificationPolicy: Sometimes is not one of Never"),
+        (
+            {"imagePullCredentialsVerificationPolicy": "Sometimes"},
+            'imagePullCredentialsVerificationPolicy: "Sometimes" is not one of Never',
+        ),
         (
             {"preloadedImagesVerificationAllowlist": ["a/*", "a/*/b"]},
             "preloadedImagesVerificationAllowlist[1]: a/*/b: only a pattern that ends with /* is allowed",
         ),
+        (
+            {"crashLoopBackOff": {"maxContainerRestartPeriod": "6m"}},
+            "crashLoopBackOff.maxContainerRestartPeriod: 6m is not in the range: it must be at least 1s and at most 5m0s",
+        ),
+        ({"memorySwap": {"swapBehavior": "UnlimitedSwap"}}, 'memorySwap.swapBehavior: "UnlimitedSwap" is not one of NoSwap, LimitedSwap'),
+        ({"memoryThrottlingFactor": 2.0}, "memoryThrottlingFactor: 2.0 must be greater than 0 and at most 1"),
         ({"featureGates": {"A": True}}, "featureGates: Tiphys does not support this field: remove it"),
     ],
 )

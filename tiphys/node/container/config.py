@@ -12,6 +12,7 @@ from tiphys.api.helpers import resources
 from tiphys.node import names
 from tiphys.node.container.dns_config import Resolver, hostname
 from tiphys.node.container.env import ConfigError, expand
+from tiphys.node.container.memory import MemoryRules, unified
 from tiphys.node.container.security import container_security, sandbox_security
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.host import cgroups
@@ -26,6 +27,7 @@ _PROPAGATION = {
     "HostToContainer": pb.PROPAGATION_HOST_TO_CONTAINER,
     "Bidirectional": pb.PROPAGATION_BIDIRECTIONAL,
 }
+_NO_RULES = MemoryRules()
 _NOTHING = Grant()
 _PROTOCOLS = {"": pb.TCP, "TCP": pb.TCP, "UDP": pb.UDP, "SCTP": pb.SCTP}
 
@@ -43,7 +45,7 @@ class Inputs(msgspec.Struct, frozen=True):
     """The file to show as /etc/hosts, or ""."""
     message_path: str = ""
     """The file to show at the container's terminationMessagePath, or ""."""
-    memory_capacity: int = 0
+    memory: MemoryRules = _NO_RULES
     seccomp_root: str = ""
     target_id: str = ""
     groups: Sequence[int] = ()
@@ -147,7 +149,7 @@ def container_config(pod: core.Pod, container: AnyContainer, start: Start, input
         stdin_once=container.stdinOnce,
         tty=container.tty,
         linux=pb.LinuxContainerConfig(
-            resources=linux_resources(pod, container, memory_capacity=inputs.memory_capacity, grant=grant),
+            resources=linux_resources(pod, container, memory=inputs.memory, grant=grant),
             security_context=container_security(
                 pod,
                 container,
@@ -174,7 +176,7 @@ def _annotations(pod: core.Pod, container: AnyContainer, start: Start) -> dict[s
 
 
 def linux_resources(
-    pod: core.Pod, container: AnyContainer, *, memory_capacity: int = 0, grant: Grant = _NOTHING
+    pod: core.Pod, container: AnyContainer, *, memory: MemoryRules = _NO_RULES, grant: Grant = _NOTHING
 ) -> pb.LinuxContainerResources:
     """CPU shares and quota, the memory limit, the out-of-memory score, and the CPUs and NUMA nodes; those that are empty do not change."""
     limits = cgroups.container_limits(container)
@@ -183,7 +185,8 @@ def linux_resources(
         cpu_quota=-1 if grant.unlimited_cpu else limits.cpu_quota or 0,
         cpu_shares=limits.cpu_shares,
         memory_limit_in_bytes=limits.memory or 0,
-        oom_score_adj=cgroups.oom_score_adj(pod, container, memory_capacity),
+        oom_score_adj=cgroups.oom_score_adj(pod, container, memory.capacity),
+        unified=unified(pod, container, memory),
         cpuset_cpus=format_cpus(grant.cpus),
         cpuset_mems=format_cpus(grant.memory_nodes),
     )

@@ -10,9 +10,11 @@ from pathlib import Path
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import Amounts
 from tiphys.api.machinery import quantity
+from tiphys.node.container.memory import MemoryRules
 from tiphys.node.eviction.thresholds import Threshold, effective_hard, thresholds_of
 from tiphys.node.host.allocatable import allocatable, limit, reserved
 from tiphys.node.host.cpuset import parse_cpus
+from tiphys.node.runtime.cgroups import is_v2
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 
@@ -84,6 +86,25 @@ def memory() -> int:
 def memory_available() -> int:
     """Bytes that could be given out without swapping."""
     return meminfo(_read("/proc/meminfo")).get("MemAvailable", 0)
+
+
+def swap() -> int:
+    """Bytes of swap."""
+    return meminfo(_read("/proc/meminfo")).get("SwapTotal", 0)
+
+
+def memory_rules(settings: NodeSettings, size: Machine) -> MemoryRules:
+    """Return how the node treats the memory of its containers."""
+    return MemoryRules(
+        capacity=size.memory,
+        allocatable=quantity.whole(size.allocatable["memory"]),
+        swap=swap(),
+        v2=is_v2(),
+        swap_behavior=settings.swap_behavior,
+        throttling=settings.memory_throttling,
+        reservation=settings.memory_reservation,
+        ends_together=not settings.single_process_oom_kill,
+    )
 
 
 def cpus() -> frozenset[int]:
@@ -166,6 +187,7 @@ def system_info(runtime_version: str, version: str) -> core.NodeSystemInfo:
         kubeProxyVersion="",
         operatingSystem="linux",
         architecture=architecture(),
+        swap=core.NodeSwapStatus(capacity=swap()) if swap() else None,
     )
 
 

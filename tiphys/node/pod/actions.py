@@ -120,7 +120,7 @@ class PodActions:
             container = find_container(pod, update.name)
             assert container is not None
             grant = Grant(unlimited_cpu=self.services.owns_cpus(pod.metadata.uid, container.name))
-            resources = linux_resources(pod, container, memory_capacity=self.services.machine.memory, grant=grant)
+            resources = linux_resources(pod, container, memory=self.services.memory, grant=grant)
             # Without this, a limit above the old one is more than memory and swap together were.
             resources.memory_swap_limit_in_bytes = resources.memory_limit_in_bytes
             await self.services.cri.update_container_resources(update.id, resources)
@@ -375,7 +375,7 @@ class PodActions:
                 mount_paths=mount_paths,
                 hosts_path="" if pod.spec.hostNetwork and not pod.spec.hostAliases else str(paths.hosts),
                 message_path=str(message),
-                memory_capacity=self.services.machine.memory,
+                memory=self.services.memory,
                 seccomp_root=str(self.services.settings.root / "seccomp"),
                 target_id=self._target(pod, container),
                 groups=self.services.volumes.persistent.groups(pod.metadata.uid),

@@ -24,7 +24,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.names import DEFAULT_GRACE, ContainerKind
-from tiphys.node.pod.backoff import Backoff, backoff_key, backoff_left, next_backoff
+from tiphys.node.pod.backoff import MAX_BACKOFF, Backoff, backoff_key, backoff_left, next_backoff
 from tiphys.node.pod.observed import Observed, SeenContainer
 from tiphys.node.pod.resize import Sizes, changed, needs_restart
 
@@ -153,14 +153,16 @@ def plan_pod(
     now: float,
     applied: Sizes = _NOTHING,
     spare: int | None = 1,
+    longest_backoff: float = MAX_BACKOFF,
 ) -> Plan:
     """The next steps for a pod that is meant to run.
 
     `hashes` gives the spec hash of each container by name; `verdicts` is by container id, `backoffs` by `backoff_key`. `now` is in
     seconds since 1970. `applied` gives the resources that running containers have, by id, as far as they are known. `spare` is the number
-    of dead containers that stay for each container besides the newest; None leaves all of them to garbage collection.
+    of dead containers that stay for each container besides the newest; None leaves all of them to garbage collection. `longest_backoff` is
+    the longest pause before a restart, in seconds.
     """
-    return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied, spare).plan()
+    return _Planner(pod, seen, hashes, verdicts, backoffs, now, applied, spare, longest_backoff).plan()
 
 
 class _Planner:
@@ -176,6 +178,7 @@ class _Planner:
         now: float,
         applied: Sizes,
         spare: int | None,
+        longest_backoff: float,
     ) -> None:
         self.spare = spare
         self.pod = pod
@@ -185,6 +188,7 @@ class _Planner:
         self.backoffs = backoffs
         self.now = now
         self.applied = applied
+        self.longest_backoff = longest_backoff
         self.updates: list[Update] = []
         self.starts: list[Start] = []
         self.stops: list[Stop] = []
@@ -366,7 +370,7 @@ class _Planner:
             self.backing_off[container.name] = backoff.delay
             self.recheck = left if self.recheck is None else min(self.recheck, left)
             return
-        after = next_backoff(backoff, dead) if dead is not None else None
+        after = next_backoff(backoff, dead, self.longest_backoff) if dead is not None else None
         self.starts.append(Start(container.name, kind, self._attempt(container.name, last), after))
 
     def _attempt(self, name: str, previous: SeenContainer | None) -> int:

@@ -385,6 +385,7 @@ class PodWorker:
             now=self.services.clock.now().timestamp(),
             applied=self.applied,
             spare=None,
+            longest_backoff=self.services.settings.longest_restart_backoff,
         )
         self._crash_loops(pod, plan)
         if plan.over:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from tiphys.node.pulls.verification import Policy
 from tiphys.settings.option import Option
 
+Policy = Literal["NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"]
+"""Images on the node for which the credentials of pods are checked (`imagePullCredentialsVerificationPolicy`)."""
 AT_ONCE = 5
 
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from tiphys.node.container.image_names import name_error
 from tiphys.node.pulls.keyring import Credential, Owner
+from tiphys.node.pulls.settings import Policy
 
-Policy = Literal["NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify"]
-POLICIES: tuple[Policy, ...] = ("NeverVerify", "NeverVerifyPreloadedImages", "NeverVerifyAllowlistedImages", "AlwaysVerify")
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 MANY = 100
 """Owners of one image from which on a further one with a known login is not added: it is let in by the login anyway."""

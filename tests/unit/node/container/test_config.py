@@ -16,6 +16,7 @@ from tiphys.node.container.dns_config import Resolver, hosts_file, parse_resolv_
 from tiphys.node.container.env import ConfigError, Sources, environment, expand
 from tiphys.node.container.fields import Identity
 from tiphys.node.container.hooks import run_hook
+from tiphys.node.container.memory import MemoryRules
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.host import cgroups
@@ -110,7 +111,7 @@ def test_host_namespaces() -> None:
 
 def test_resources_become_cgroup_values() -> None:
     resources = {"limits": {"cpu": "500m", "memory": "64Mi"}, "requests": {"cpu": "250m", "memory": "32Mi"}}
-    linux = config(pod({"name": "a", "resources": resources}), memory_capacity=1 << 30).linux.resources
+    linux = config(pod({"name": "a", "resources": resources}), memory=MemoryRules(capacity=1 << 30)).linux.resources
     assert (linux.cpu_shares, linux.cpu_quota, linux.cpu_period) == (256, 50_000, 100_000)
     assert linux.memory_limit_in_bytes == 64 << 20
     assert linux.oom_score_adj == 1000 - 1000 * (32 << 20) // (1 << 30)

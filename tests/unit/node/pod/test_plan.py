@@ -122,6 +122,8 @@ def test_backoff_doubles_to_five_minutes_and_forgets_after_a_long_life() -> None
         backoff = next_backoff(backoff, dead)
         delays.append(backoff.delay)
     assert delays == [10, 20, 40, 80, 160, 300, 300]
+    assert next_backoff(Backoff(4, 1), dead, 5.0).delay == 5
+    assert next_backoff(None, dead, 5.0).delay == 5
     old = seen(it, "a", "exited", code=1, ago=0.5, lived=601)
     assert backoff_left(backoff, old, NOW) <= 0
     assert next_backoff(backoff, old).delay == 10

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiphys.node.pulls.keyring import Credential, Owner
-from tiphys.node.pulls.verification import MANY, Policy, PulledRecord, bare_name, judge, must_verify, pattern_error, recorded
+from tiphys.node.pulls.settings import Policy
+from tiphys.node.pulls.verification import MANY, PulledRecord, bare_name, judge, must_verify, pattern_error, recorded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 IMAGE = "r.test/a:1"
