@@ -43,6 +43,8 @@ from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
+from tiphys.node.pod_resources.server import PodResourcesServer
+from tiphys.node.pod_resources.source import DeviceSource
 from tiphys.node.pulls.puller import ImagePuller, PullsImages
 from tiphys.node.resources import parts as resource_parts
 from tiphys.node.resources.assigner import Assigner
@@ -159,6 +161,9 @@ class Kubelet:
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
+        self.pod_resources = PodResourcesServer(
+            settings.root / "pod-resources", self.loop.known_pods, [DeviceSource(self.devices)], self.clock
+        )
         self.registration.extended = self.devices.capacity
         self.devices.on_change = self.registration.hurry
         self.devices.on_health = self.loop.on_health
@@ -190,6 +195,7 @@ class Kubelet:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.csi.run(), name="drivers of storage")
                 group.create_task(self.plugins.run(), name="plugins")
+                group.create_task(self.pod_resources.run(), name="PodResources API")
                 group.create_task(self.device_registry.run(), name="registration of device plugins")
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")

@@ -18,6 +18,7 @@ from tiphys.node.devices import metrics
 from tiphys.node.devices.endpoint import PluginCallError
 from tiphys.node.devices.manager import VERSION, DeviceManager
 from tiphys.node.devices.pb import deviceplugin_pb2 as pb
+from tiphys.node.plugins.server import serve
 
 log = logging.getLogger(__name__)
 
@@ -44,34 +45,16 @@ class DeviceRegistry:
         """Serve until cancelled."""
         while True:
             try:
-                await self._serve()
+                await asyncio.to_thread(_clear, self.directory)
+                methods = {"Register": (self.register, pb.RegisterRequest)}
+                await serve(self.directory / SOCKET, "v1beta1.Registration", methods, begun=self._begun)
             except OSError as error:
                 self.error = str(error)
                 log.error("device plugins cannot register", extra={"directory": str(self.directory), "error": str(error)})
                 await self._clock.sleep(RETRY)
 
-    async def _serve(self) -> None:
-        import grpc
-
-        server = grpc.aio.server()
-        handler = grpc.unary_unary_rpc_method_handler(
-            self.register, request_deserializer=pb.RegisterRequest.FromString, response_serializer=pb.Empty.SerializeToString
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("v1beta1.Registration", {"Register": handler}),))
-        await asyncio.to_thread(_clear, self.directory)
-        path = self.directory / SOCKET
-        try:
-            server.add_insecure_port(f"unix://{path}")
-        except RuntimeError as error:
-            # gRPC logs the cause and raises without it.
-            raise OSError(f"no socket can be made at {path}") from error
-        await server.start()
-        os.chmod(path, 0o600)
+    def _begun(self) -> None:
         self.error = ""
-        try:
-            await server.wait_for_termination()
-        finally:
-            await server.stop(grace=None)
 
     async def register(self, request: pb.RegisterRequest, context: Any) -> pb.Empty:
         """Take the plugin into use that introduces itself; it listens already."""

@@ -1,0 +1,49 @@
+"""Sources of what the PodResources API shows: each manager of a kind of resources fills in its own part. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from tiphys.node.devices.device import NO_NODE, by_node
+from tiphys.node.devices.manager import DeviceManager
+from tiphys.node.pod_resources.pb import podresources_pb2 as pb
+
+
+class Source(Protocol):
+    """One kind of resources. What several sources return is added up."""
+
+    def container(self, uid: str, name: str) -> pb.ContainerResources:
+        """Return what a container owns; the name is filled in by the caller."""
+
+    def allocatable(self) -> pb.AllocatableResourcesResponse:
+        """Return what containers may own, whether somebody owns it or not."""
+
+
+class DeviceSource:
+    """Devices of plugins."""
+
+    def __init__(self, manager: DeviceManager) -> None:
+        self._manager = manager
+
+    def container(self, uid: str, name: str) -> pb.ContainerResources:
+        owned = sorted(self._manager.assignments.of(uid, name).items())
+        devices = [
+            _devices(resource, ident, node) for resource, assignment in owned for node, ids in assignment.devices.items() for ident in ids
+        ]
+        return pb.ContainerResources(devices=devices)
+
+    def allocatable(self) -> pb.AllocatableResourcesResponse:
+        return pb.AllocatableResourcesResponse(devices=list(self._healthy()))
+
+    def _healthy(self) -> Iterator[pb.ContainerDevices]:
+        for name, resource in sorted(self._manager.resources.items()):
+            for node, ids in by_node(resource.healthy(), resource.listed).items():
+                for ident in ids:
+                    yield _devices(name, ident, node)
+
+
+def _devices(resource: str, ident: str, node: int) -> pb.ContainerDevices:
+    """Return one device at one node; as upstream, each of them is an entry of its own."""
+    topology = pb.TopologyInfo(nodes=[pb.NUMANode(ID=node)]) if node != NO_NODE else None
+    return pb.ContainerDevices(resource_name=resource, device_ids=[ident], topology=topology)
