@@ -44,7 +44,7 @@ from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.pod_resources.server import PodResourcesServer
-from tiphys.node.pod_resources.source import DeviceSource
+from tiphys.node.pod_resources.source import CpuSource, DeviceSource, Source
 from tiphys.node.pulls.puller import ImagePuller, PullsImages
 from tiphys.node.resources import parts as resource_parts
 from tiphys.node.resources.assigner import Assigner
@@ -146,6 +146,7 @@ class Kubelet:
             allocations=Allocations(
                 amounts({name: Quantity(value) for name, value in size.allocatable.items()}), resource_parts.pinned(settings)
             ),
+            managed=self.devices.names,
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
         self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
@@ -161,9 +162,8 @@ class Kubelet:
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
-        self.pod_resources = PodResourcesServer(
-            settings.root / "pod-resources", self.loop.known_pods, [DeviceSource(self.devices)], self.clock
-        )
+        sources: list[Source] = [DeviceSource(self.devices), *([CpuSource(cpus)] if cpus is not None else [])]
+        self.pod_resources = PodResourcesServer(settings.root / "pod-resources", self.loop.known_pods, sources, self.clock)
         self.registration.extended = self.devices.capacity
         self.devices.on_change = self.registration.hurry
         self.devices.on_health = self.loop.on_health

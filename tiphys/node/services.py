@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -84,6 +84,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
+    managed: Callable[[], Collection[str]] = tuple
+    """Names of the resources that assigners hand out one by one."""
     resource_health: list[Callable[[str, str], list[core.ResourceStatus]]] = []
     """Sources of the health of what was assigned to a container, by the pod's uid and the container's name."""
 
@@ -165,7 +167,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
 
     def _judged(self, pod: core.Pod, node: core.Node) -> Rejection | None:
         others = self.allocations.others(pod.metadata.uid)
-        return reject(pod, node, others, self.allocations.capacity, self.sysctls, apparmor=self.machine.apparmor)
+        capacity, apparmor = self.allocations.capacity, self.machine.apparmor
+        return reject(pod, node, others, capacity, self.sysctls, apparmor=apparmor, managed=self.managed())
 
     async def env_sources(self, pod: core.Pod, seen: Observed) -> Sources:
         """Return the objects that the environments of a pod's containers come from. Raises Unreachable."""

@@ -165,6 +165,10 @@ class DeviceManager:
         capacity = {name: str(len(resource.listed)) for name, resource in self.resources.items()}
         return {**zero, **capacity}, {**zero, **{name: str(len(one.healthy())) for name, one in self.resources.items()}}
 
+    def names(self) -> set[str]:
+        """Return the resources that plugins serve, or have served for a container."""
+        return self.resources.keys() | {entry.resource for entry in self.assignments}
+
     def health(self, uid: str, container: str) -> list[core.ResourceStatus]:
         """Return the health of the devices that a container owns, for its status."""
         return [self._status(name, assignment.ids) for name, assignment in sorted(self.assignments.of(uid, container).items())]
@@ -265,7 +269,7 @@ class DeviceManager:
             return {}
         claim = pod.status.extendedResourceClaimStatus
         claimed = {one.resourceName for one in claim.requestMappings if one.containerName == container.name} if claim is not None else set()
-        known = self.resources.keys() | {entry.resource for entry in self.assignments}
+        known = self.names()
         limits = amounts(container.resources.limits).items()
         return {name: count for name, count in limits if name in known and name not in claimed and count > 0}
 

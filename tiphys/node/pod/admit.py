@@ -7,7 +7,7 @@ order, reasons and messages are those of upstream's kubelet; clients match on th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -35,17 +35,25 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 def reject(
-    pod: core.Pod, node: core.Node, others: Sequence[core.Pod], capacity: Amounts, sysctls: AllowedSysctls, *, apparmor: bool
+    pod: core.Pod,
+    node: core.Node,
+    others: Sequence[core.Pod],
+    capacity: Amounts,
+    sysctls: AllowedSysctls,
+    *,
+    apparmor: bool,
+    managed: Collection[str] = (),
 ) -> Rejection | None:
     """The first reason against a pod beside the `others` that the node has taken, or None.
 
     `capacity` is what pods may use of the node: CPU in thousandths of a core, everything else in whole units. `apparmor` says whether the
-    kernel can confine containers with AppArmor. Room can be made for critical pods, so a lack of it is the last reason against them.
+    kernel can confine containers with AppArmor; `managed` are resources that an assigner hands out, and judges by itself. Room can be made
+    for critical pods, so a lack of it is the last reason against them.
     """
     before = _sysctls(pod, sysctls) or _apparmor(pod, apparmor) or _system(pod) or _groups(pod, node)
     if before is not None:
         return before
-    room = _resources(pod, others, {**amounts(node.status.allocatable), **capacity})
+    room = _resources(pod, others, {**amounts(node.status.allocatable), **capacity}, managed)
     if room is not None and not is_critical(pod):
         return room
     return _place(pod, node, others) or _taints(pod, node) or room
@@ -89,9 +97,10 @@ def _groups(pod: core.Pod, node: core.Node) -> Rejection | None:
     return Rejection("SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node")
 
 
-def _resources(pod: core.Pod, others: Sequence[core.Pod], capacity: Amounts) -> Rejection | None:
+def _resources(pod: core.Pod, others: Sequence[core.Pod], capacity: Amounts, managed: Collection[str]) -> Rejection | None:
     """Extended resources that the node lacks entirely are left to the binder of the pod, as upstream."""
-    requests = {name: number for name, number in pod_requests(pod).items() if number and (name in capacity or not _is_extended(name))}
+    counted = {name: number for name, number in pod_requests(pod).items() if number and name not in managed}
+    requests = {name: number for name, number in counted.items() if name in capacity or not _is_extended(name)}
     used: Amounts = {}
     for other in others if requests else ():
         for name, number in pod_requests(other).items():

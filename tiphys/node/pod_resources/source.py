@@ -8,6 +8,7 @@ from typing import Protocol
 from tiphys.node.devices.device import NO_NODE, by_node
 from tiphys.node.devices.manager import DeviceManager
 from tiphys.node.pod_resources.pb import podresources_pb2 as pb
+from tiphys.node.resources.cpu.manager import CpuManager
 
 
 class Source(Protocol):
@@ -41,6 +42,19 @@ class DeviceSource:
             for node, ids in by_node(resource.healthy(), resource.listed).items():
                 for ident in ids:
                     yield _devices(name, ident, node)
+
+
+class CpuSource:
+    """CPUs that containers have for themselves; without the static policy there is no such source."""
+
+    def __init__(self, manager: CpuManager) -> None:
+        self._manager = manager
+
+    def container(self, uid: str, name: str) -> pb.ContainerResources:
+        return pb.ContainerResources(cpu_ids=sorted(self._manager.owners.get(uid, {}).get(name, ())))
+
+    def allocatable(self) -> pb.AllocatableResourcesResponse:
+        return pb.AllocatableResourcesResponse(cpu_ids=sorted(self._manager.topology.cpus - self._manager.reserved))
 
 
 def _devices(resource: str, ident: str, node: int) -> pb.ContainerDevices:

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.sysctls import AllowedSysctls, normalized
+from tiphys.api.machinery import base
 from tiphys.node.pod.admit import Rejection, reject
 
 CAPACITY = {"cpu": 2000, "memory": 1 << 30, "pods": 3}
@@ -166,3 +167,11 @@ def test_sysctls_of_the_whole_machine_cannot_be_allowed(name: str) -> None:
 def test_a_sysctl_may_be_written_with_slashes() -> None:
     assert normalized("net/ipv4/conf/eth0.1/mtu") == "net.ipv4.conf.eth0/1.mtu"
     assert normalized("net.ipv4.tcp_rmem") == "net.ipv4.tcp_rmem"
+
+
+def test_resources_that_an_assigner_hands_out_are_left_to_it() -> None:
+    it, dice = wanting(), "example.com/dice"
+    it.spec.containers[0].resources.requests[dice] = it.spec.containers[0].resources.limits[dice] = base.Quantity("2")
+    poor = node(status={"allocatable": {dice: "1"}})
+    assert reason(judged(it, on=poor)) == f"OutOf{dice}"
+    assert reject(it, poor, (), CAPACITY, AllowedSysctls.of(()), apparmor=True, managed={dice}) is None

@@ -1,0 +1,1 @@
+"""A device plugin whose devices are dice: sources of random numbers, which every machine has."""
