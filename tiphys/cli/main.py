@@ -21,6 +21,7 @@ VERBS = {
     "token": "Create tokens for service accounts.",
     "snapshot": "Save or restore the cluster's state.",
     "images": "Build or load images without a registry.",
+    "logs": "List and read logs of deleted pods.",
     "kubectl": "Run kubectl against this cluster.",
 }
 """Verbs with their help texts."""

@@ -14,7 +14,6 @@ from typing import Annotated, Any, get_args
 from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
 from tiphys.api.machinery.base import Struct, constant, field
-from tiphys.node.container.log_rotation import PERIOD as LOG_PERIOD
 from tiphys.node.eviction.thresholds import DEFAULT_HARD, amount_faults, grace_faults
 from tiphys.node.host import machine
 from tiphys.node.host.allocatable import reserve_faults
@@ -30,6 +29,8 @@ from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
+
+SHORTEST_LOG_INTERVAL = 3.0
 
 Duration = str
 """A duration of Go, such as 1m30s."""
@@ -67,6 +68,13 @@ def _restart_period(text: str) -> float:
     seconds = durations.seconds(text)
     if not 1 <= seconds <= MAX_BACKOFF:
         raise ValueError(f"{text} is not in the range: it must be at least 1s and at most {_written(MAX_BACKOFF)}")
+    return seconds
+
+
+def _log_interval(text: str) -> float:
+    seconds = durations.seconds(text)
+    if seconds < SHORTEST_LOG_INTERVAL:
+        raise ValueError(f"{text} must be at least {_written(SHORTEST_LOG_INTERVAL)}")
     return seconds
 
 
@@ -366,8 +374,8 @@ class KubeletConfiguration(Struct):
     podLogsDir: Annotated[str, Sets("kubelet.log_root", read=Path)] = ""
     containerLogMaxSize: Annotated[str, Sets("kubelet.log_max_bytes", read=_bytes, show=str)] = ""
     containerLogMaxFiles: Annotated[int | None, Sets("kubelet.log_max_files", read=whole(2))] = None
-    containerLogMaxWorkers: int | None = None
-    containerLogMonitorInterval: Annotated[Duration | None, _only_seconds(LOG_PERIOD)] = None
+    containerLogMaxWorkers: Annotated[int | None, Sets("kubelet.log_workers", read=whole(1))] = None
+    containerLogMonitorInterval: Annotated[Duration | None, Sets("kubelet.log_period", read=_log_interval, show=_written)] = None
 
     # The runtime, images, and the API server
     containerRuntimeEndpoint: Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from tiphys.api.helpers.sysctls import AllowedSysctls
+from tiphys.api.machinery import quantity
 from tiphys.node.pulls.settings import PullOptions
 from tiphys.settings.duration import duration_text
 from tiphys.settings.network import NETWORK, RESOLV_CONF
@@ -29,6 +30,16 @@ def check_taints(texts: tuple[str, ...]) -> None:
         pair, _, effect = text.rpartition(":")
         if not pair.partition("=")[0] or effect not in EFFECTS:
             raise ValueError(f"{text!r} is not of the form key=value:Effect, where the effect is {', '.join(EFFECTS)}")
+
+
+def check_size(text: str) -> None:
+    """Raise ValueError for a size that is not a quantity of bytes."""
+    try:
+        if quantity.whole(text) >= 0:
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is not a size such as 100Mi")
 
 
 class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +131,29 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """True if only one process of a container is killed when its memory runs out, where the kernel has control groups v2."""
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
+    log_workers: int = 1
+    """Logs that are rotated at once."""
+    log_period: float = 10.0
+    """Seconds between looks at the sizes of logs."""
+    kept_log_max_age: Annotated[
+        float,
+        Option(
+            "--deleted-pod-log-max-age",
+            "Maximum age of logs of deleted pods, counted from the deletion.",
+            minimum=0,
+            is_duration=True,
+            metavar="DURATION",
+        ),
+    ] = 86_400.0
+    kept_log_max_size: Annotated[
+        str,
+        Option(
+            "--deleted-pod-log-max-size",
+            "Maximum size of the logs of all deleted pods together, 0 to keep none.",
+            metavar="SIZE",
+            check=check_size,
+        ),
+    ] = "100Mi"
     image_min_age: float = 120.0
     """Seconds for which an unused image stays after it came, unless the disk is under pressure."""
     image_max_age: float = 0.0

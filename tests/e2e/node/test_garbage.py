@@ -1,4 +1,4 @@
-"""Garbage on a node: unused images and dead containers ("Garbage Collection")."""
+"""Garbage on a node: unused images, dead containers, logs of deleted pods ("Garbage Collection")."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.e2e.node.cluster import BUSYBOX, Node
 from tiphys.api.core import v1 as core
 from tiphys.images.archives import load_archive
 from tiphys.images.oci import layer, write_archive
+from tiphys.node.container.logs import LogOptions
+from tiphys.node.garbage import kept_logs
 from tiphys.node.runtime.config import PAUSE_IMAGE
 from tiphys.testing.eventually import eventually
 
@@ -111,3 +113,19 @@ async def test_dead_containers_go_with_their_logs_and_pods_keep_their_status(nod
     assert job.phase == "Succeeded"
     assert job.containerStatuses[0].state.terminated is not None
     assert job.containerStatuses[0].state.terminated.exitCode == 0
+
+
+async def test_the_log_of_a_deleted_pod_stays_readable(node: Node) -> None:
+    await node.run("web", {"command": ["sh", "-c", "echo last words; sleep 1000"]})
+    await node.ready()
+    uid = node.pod("web").metadata.uid
+    await node.client.delete(core.Pod, "web", "default")
+    logs = node.settings.logs
+    await eventually(lambda: [one.uid for one in kept_logs.kept_logs(logs)] == [uid], timeout=30)
+    (log,) = kept_logs.kept_logs(logs)
+    assert (log.namespace, log.pod, log.container, log.restart) == ("default", "web", "main", 0)
+    assert b"".join(kept_logs.read(log, LogOptions())) == b"last words\n"
+    assert [path.name for path in logs.iterdir()] == [kept_logs.FOLDER]
+    assert node.kubelet is not None
+    assert (await node.kubelet.garbage.reclaim("nodefs", EVERYTHING)).summary.startswith("1 log of deleted pods")
+    assert kept_logs.kept_logs(logs) == []

@@ -12,18 +12,28 @@ from tiphys.node.services import NodeServices
 
 log = logging.getLogger(__name__)
 
-PERIOD = 15.0
-
 
 async def rotate_logs(services: NodeServices) -> None:
     """Look at the logs of running containers now and then, until cancelled."""
     while True:
-        await services.clock.sleep(PERIOD)
-        for uid in services.relister.uids:
-            for container in services.relister.get(uid).running:
-                path = Path(container.log_path)
-                if container.log_path and logs.needs_rotation(path, services.settings.log_max_bytes):
-                    await rotate_one(services, container.id, path)
+        await services.clock.sleep(services.settings.log_period)
+        await rotate_large(services)
+
+
+async def rotate_large(services: NodeServices) -> None:
+    """Rotate the logs of running containers that are too large, a few at once."""
+    gate = asyncio.Semaphore(services.settings.log_workers)
+
+    async def one(container_id: str, path: Path) -> None:
+        async with gate:
+            await rotate_one(services, container_id, path)
+
+    running = [container for uid in services.relister.uids for container in services.relister.get(uid).running if container.log_path]
+    async with asyncio.TaskGroup() as group:
+        for container in running:
+            path = Path(container.log_path)
+            if logs.needs_rotation(path, services.settings.log_max_bytes):
+                group.create_task(one(container.id, path), name=f"rotate {path}")
 
 
 async def rotate_one(services: NodeServices, container_id: str, path: Path) -> None:

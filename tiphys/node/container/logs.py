@@ -198,12 +198,14 @@ def rotate(path: Path, keep: int, now: datetime) -> Path:
     """Move a log aside, compress earlier ones, and drop the oldest beyond `keep` files in all. The runtime must be asked to
     open a new one next; should that fail, move the returned path back. Raises OSError.
     """
+    _finish(path)
     older = rotated(path)
     for extra in older[: max(len(older) - (keep - 2), 0)]:
         extra.unlink(missing_ok=True)
     for one in rotated(path):
         if one.suffix != ".gz":
-            _compress(one)
+            with contextlib.suppress(OSError):
+                compress(one)
     target = path.with_name(f"{path.name}.{now:%Y%m%d-%H%M%S}")
     path.rename(target)
     return target
@@ -215,10 +217,22 @@ def put_back(moved: Path, path: Path) -> None:
         moved.rename(path)
 
 
-def _compress(path: Path) -> None:
+def compress(path: Path) -> Path:
+    """Replace a file with a compressed one of the same times; returns its path. Raises OSError."""
     temporary = path.with_name(path.name + ".tmp")
-    with contextlib.suppress(OSError):
-        with path.open("rb") as source, gzip.open(temporary, "wb") as sink:
-            shutil.copyfileobj(source, sink)
-        temporary.rename(path.with_name(path.name + ".gz"))
-        path.unlink()
+    packed = path.with_name(path.name + ".gz")
+    info = path.stat()
+    with path.open("rb") as source, gzip.open(temporary, "wb") as sink:
+        shutil.copyfileobj(source, sink)
+    os.utime(temporary, ns=(info.st_atime_ns, info.st_mtime_ns))
+    temporary.rename(packed)
+    path.unlink()
+    return packed
+
+
+def _finish(path: Path) -> None:
+    """Remove what a kubelet that was killed while it compressed left: a file that is not whole, or one that is compressed already."""
+    for part in path.parent.glob(f"{path.name}.*.tmp"):
+        part.unlink(missing_ok=True)
+    for packed in path.parent.glob(f"{path.name}.*.gz"):
+        packed.with_suffix("").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tiphys.api.core import v1 as core
 from tiphys.node.cri.errors import CriError
 from tiphys.node.eviction.reclaim import Disk, Reclaimed
+from tiphys.node.garbage import kept_logs
 from tiphys.node.garbage.dead import DeadCollector
 from tiphys.node.garbage.dead_plan import DeadPolicy
 from tiphys.node.garbage.disk import Progress, room
@@ -50,6 +51,7 @@ class GarbageCollector:
         """Collect garbage until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(CONTAINER_PERIOD, self.collect_containers), name="dead containers")
+            group.create_task(self._every(CONTAINER_PERIOD, self.tidy_logs), name="logs of deleted pods")
             group.create_task(self._every(IMAGE_PERIOD, self.collect_images), name="images")
 
     async def collect_containers(self) -> None:
@@ -75,6 +77,14 @@ class GarbageCollector:
             else:
                 self._failed_before = False
 
+    async def tidy_logs(self) -> None:
+        """Compress the logs of deleted pods, and remove what is too old or too much."""
+        async with self._lock:
+            try:
+                await asyncio.to_thread(kept_logs.tidy, self.services.settings, self.services.clock.now())
+            except OSError as error:
+                log.warning("logs of deleted pods not tidied", extra={"error": str(error)})
+
     async def reclaim(self, disk: Disk, want: int) -> Reclaimed:
         """Free at least so many bytes on the disk, if that many are unused, whatever their age. One failure does not stop the rest."""
         async with self._lock:
@@ -90,7 +100,7 @@ class GarbageCollector:
                     log.warning("room not made", extra={"what": name, "error": str(error)})
                     continue
                 if count:
-                    parts.append(f"{count} {name}{'' if count == 1 else 's'}")
+                    parts.append(_counted(count, name))
             freed = await asyncio.to_thread(progress.freed)
             result = Reclaimed(max(freed, 0) if parts else 0, ", ".join(parts))
             log.info("room made on a disk", extra={"disk": disk, "bytes": result.bytes, "summary": result.summary})
@@ -98,17 +108,27 @@ class GarbageCollector:
 
     async def _steps(self, disk: Disk) -> tuple[Path, list[Step]]:
         """Return a path on the disk and what frees room there, what is missed least first."""
-        root = self.services.settings.root
-        of_images: list[Step] = [("dead container", self.dead.reclaim), ("image", self.images.reclaim)]
+        settings = self.services.settings
         try:
             images = await image_path(self.services)
         except CriError as error:
             log.warning("the disk of images is unknown", extra={"error": str(error)})
-            images = root
-        own, other = await asyncio.to_thread(lambda: (room(root).device, room(images).device))
-        if disk == "imagefs" or own == other:
-            return images, of_images
-        return root, []
+            images = settings.root
+        path = images if disk == "imagefs" else settings.root
+        steps: list[tuple[Path, Step]] = [
+            (settings.logs, ("log of deleted pods", self._reclaim_kept)),
+            (images, ("dead container", self.dead.reclaim)),
+            (images, ("image", self.images.reclaim)),
+            (settings.logs, ("rotated log", self._reclaim_rotated)),
+        ]
+        devices = await asyncio.to_thread(lambda: {one: room(one).device for one in (path, images, settings.logs)})
+        return path, [step for place, step in steps if devices[place] == devices[path]]
+
+    async def _reclaim_kept(self, progress: Progress) -> int:
+        return await asyncio.to_thread(kept_logs.reclaim, self.services.settings.logs, progress)
+
+    async def _reclaim_rotated(self, progress: Progress) -> int:
+        return await asyncio.to_thread(kept_logs.reclaim_rotated, self.services.settings.logs, progress)
 
     # -- the pods
 
@@ -131,3 +151,9 @@ class GarbageCollector:
         while True:
             await self.services.clock.sleep(period)
             await work()
+
+
+def _counted(count: int, name: str) -> str:
+    """Return a number with its noun, of which the first word is counted: "2 logs of deleted pods"."""
+    head, of, rest = name.partition(" of ")
+    return f"{count} {head}{'' if count == 1 else 's'}{of}{rest}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tiphys.node.container.fields import FieldPathError
 from tiphys.node.container.hooks import run_hook
 from tiphys.node.cri.errors import CriError, NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
+from tiphys.node.garbage.kept_logs import put_away
 from tiphys.node.metrics import families
 from tiphys.node.objects import Unreachable
 from tiphys.node.pod.backoff import Backoff, backoff_key
@@ -138,7 +138,7 @@ class PodActions:
         self.services.cgroups.remove(uid)
         named = f"{seen.namespace}_{seen.name}_{uid}"
         directory = Path(log_directory(str(self.services.settings.logs), pod)) if pod is not None else self.services.settings.logs / named
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        await asyncio.to_thread(put_away, self.services.settings, directory, self.services.clock.now())
         await self.services.relister.refresh(uid)
 
     # -- from nothing to running containers

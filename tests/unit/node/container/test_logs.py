@@ -141,3 +141,16 @@ async def test_following_through_growth_rotation_and_the_end(tmp_path: Path) -> 
     alive = False
     await asyncio.wait_for(task, 5)
     assert said() == b"one\ntwo\nlate\nthree\nlast\n"
+
+
+def test_a_compression_that_was_broken_off_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    for number in range(3):
+        path.write_bytes(line(f"file {number}"))
+        logs.rotate(path, 5, START + timedelta(seconds=number))
+    old = logs.rotated(path)[0]
+    old.with_suffix("").write_bytes(line("file 0"))
+    (tmp_path / "0.log.20260101-000001.tmp").write_bytes(b"half")
+    path.write_bytes(line("file 3"))
+    logs.rotate(path, 5, START + timedelta(seconds=3))
+    assert sorted(one.suffix for one in tmp_path.iterdir()) == [".20260101-000003", ".gz", ".gz", ".gz"]
