@@ -157,7 +157,7 @@ class Kubelet:
             "device-plugin": self.device_registry.health,
         }
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
-        self.garbage = GarbageCollector(self.services, self.loop.workers)
+        self.garbage = GarbageCollector(self.services, self.loop.workers, self.loop.begun)
         self.evictions = EvictionManager(self.services, self.loop.serving)
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 
@@ -23,7 +22,6 @@ from tiphys.node.refresher import VolumeRefresher
 from tiphys.node.runtime.containerd_events import End
 from tiphys.node.serve.unread_stdin import pipes_of, release_stdin
 from tiphys.node.services import NodeServices
-from tiphys.node.volumes.payload import VolumeError
 from tiphys.runtime.informer import Informer
 
 log = logging.getLogger(__name__)
@@ -37,9 +35,6 @@ SETTLE = 3.0
 STALLED = 120.0
 """Seconds without a look at the runtime after which the loop counts as stuck."""
 
-CLEAR_PAUSE = 120.0
-"""Longest pause between attempts to unmount the volumes of a former pod, in seconds."""
-
 Ends = Callable[[], AsyncIterator[End]]
 
 
@@ -52,6 +47,8 @@ class PodLoop:
         self.refresher = VolumeRefresher(services, self._running_pod)
         self.runtime_error = "the container runtime was not asked yet"
         """Reason for which the runtime does not answer, or ""."""
+        self.begun = asyncio.Event()
+        """Set once there is a worker for every pod of the API and of the runtime."""
         self.live = False
         """True if pods are being served: the API server and the runtime have both answered once."""
         self._looked = services.clock.monotonic()
@@ -195,31 +192,7 @@ class PodLoop:
         for uid in self.services.relister.uids - self._workers.keys():
             log.info("the API server does not know the pod any more", extra={"uid": uid})
             self._add(uid, None)
-        await self._sweep()
-
-    async def _sweep(self) -> None:
-        """Remove what pods left on this machine that are neither in the API nor in the runtime."""
-        volumes, cgroups = self.services.volumes, self.services.cgroups
-        for uid in volumes.left_over() - self._workers.keys():
-            self._tasks.spawn(self._clear(uid), name=f"volumes of {uid}")
-        for uid in cgroups.uids() - self._workers.keys():
-            cgroups.remove(uid)
-        logs = self.services.settings.logs
-        for directory in await asyncio.to_thread(lambda: list(logs.glob("*_*_*"))):
-            if directory.name.rpartition("_")[2] not in self._workers:
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-
-    async def _clear(self, uid: str) -> None:
-        """Unmount and remove the volumes of a former pod. The driver of one may come up later than the kubelet."""
-        pause = 1.0
-        while True:
-            try:
-                await self.services.volumes.tear_down(uid)
-                return
-            except (OSError, VolumeError) as error:
-                log.warning("volumes of a former pod not removed", extra={"uid": uid, "error": str(error)})
-            await self.services.clock.sleep(pause)
-            pause = min(pause * 2, CLEAR_PAUSE)
+        self.begun.set()
 
     async def _watch_runtime(self) -> None:
         settings = self.services.settings

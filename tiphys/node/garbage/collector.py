@@ -19,6 +19,7 @@ from tiphys.node.garbage.dead_plan import DeadPolicy
 from tiphys.node.garbage.disk import Progress, room
 from tiphys.node.garbage.image_plan import ImagePolicy
 from tiphys.node.garbage.images import CollectionError, ImageCollector, image_path
+from tiphys.node.garbage.orphans import OrphanCollector
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.worker import PodWorker
 from tiphys.node.services import NodeServices
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 CONTAINER_PERIOD = 60.0
 """Seconds between looks at dead containers: upstream's."""
+ORPHAN_PERIOD = 60.0
+"""Seconds between looks for orphans."""
 IMAGE_PERIOD = 300.0
 """Seconds between looks at images: upstream's."""
 
@@ -34,9 +37,9 @@ Step = tuple[str, Callable[[Progress], Awaitable[int]]]
 
 
 class GarbageCollector:
-    """Removes what nobody needs. `workers` are those of all pods."""
+    """Removes what nobody needs. `workers` are those of all pods; `begun` is set once they are all there."""
 
-    def __init__(self, services: NodeServices, workers: Callable[[], Iterable[PodWorker]]) -> None:
+    def __init__(self, services: NodeServices, workers: Callable[[], Iterable[PodWorker]], begun: asyncio.Event) -> None:
         settings = services.settings
         self.services = services
         self._workers = workers
@@ -45,11 +48,21 @@ class GarbageCollector:
         dead = DeadPolicy(settings.dead_container_min_age, settings.dead_containers_per_container, settings.dead_containers)
         self.images = ImageCollector(services, images, self._starting, self._tell)
         self.dead = DeadCollector(services, dead, self._pods)
+        self.orphans = OrphanCollector(services, lambda: {worker.uid for worker in workers()})
+        self._begun = begun
         self._failed_before = False
 
     async def run(self) -> None:
         """Collect garbage until cancelled."""
+        await self._begun.wait()
+        try:
+            await self._collect()
+        finally:
+            await self.orphans.close()
+
+    async def _collect(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(ORPHAN_PERIOD, self.collect_orphans, at_once=True), name="orphans")
             group.create_task(self._every(CONTAINER_PERIOD, self.collect_containers), name="dead containers")
             group.create_task(self._every(CONTAINER_PERIOD, self.tidy_logs), name="logs of deleted pods")
             group.create_task(self._every(IMAGE_PERIOD, self.collect_images), name="images")
@@ -76,6 +89,13 @@ class GarbageCollector:
                 self._failed_before = True
             else:
                 self._failed_before = False
+
+    async def collect_orphans(self) -> None:
+        """Remove what pods left that nobody knows any more."""
+        try:
+            await self.orphans.look()
+        except (CriError, OSError) as error:
+            log.warning("no complete look for orphans", extra={"error": str(error)})
 
     async def tidy_logs(self) -> None:
         """Compress the logs of deleted pods, and remove what is too old or too much."""
@@ -147,7 +167,9 @@ class GarbageCollector:
         node = core.ObjectReference(apiVersion="v1", kind="Node", name=name, uid=name)
         self.services.recorder.event(node, "Warning", reason, message)
 
-    async def _every(self, period: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, period: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+        if at_once:
+            await work()
         while True:
             await self.services.clock.sleep(period)
             await work()

@@ -31,6 +31,10 @@ EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by
 IMAGES_COLLECTED = metrics.counter(
     "kubelet_image_garbage_collected_total", "Images removed by garbage collection, whether for their age or for space.", "reason"
 )
+ORPHANS = metrics.gauge("kubelet_orphan_pod_cleaned_volumes", "Former pods whose volumes the last look for orphans had to remove.")
+ORPHAN_ERRORS = metrics.gauge(
+    "kubelet_orphan_pod_cleaned_volumes_errors", "Former pods whose volumes could not be removed yet at the last look for orphans."
+)
 PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
 
 STORAGE_SECONDS = metrics.histogram(
