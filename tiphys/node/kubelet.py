@@ -28,6 +28,7 @@ from tiphys.node.devices.manager import PLUGIN_TYPE as DEVICE_PLUGIN
 from tiphys.node.devices.manager import DeviceManager
 from tiphys.node.devices.registry import DeviceRegistry
 from tiphys.node.eviction.manager import EvictionManager
+from tiphys.node.eviction.pressure import Shown
 from tiphys.node.garbage.collector import GarbageCollector
 from tiphys.node.host import machine
 from tiphys.node.host.enforcement import enforce
@@ -139,6 +140,7 @@ class Kubelet:
             nodes=nodes,
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
+            pressure=Shown(),
             admissions=asyncio.Lock(),
             assigners=Assigners((*assigners, self.devices, *([cpus] if cpus is not None else []))),
             resource_health=[self.devices.health],
@@ -158,7 +160,7 @@ class Kubelet:
         }
         """Health checks by name. What is written to the log is out before the next request is read, so `log` cannot be stuck."""
         self.garbage = GarbageCollector(self.services, self.loop.workers, self.loop.begun)
-        self.evictions = EvictionManager(self.services, self.loop.serving)
+        self.evictions = EvictionManager(self.services, self.loop.serving, reclaimer=self.garbage)
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
@@ -168,7 +170,7 @@ class Kubelet:
         self.devices.on_change = self.registration.hurry
         self.devices.on_health = self.loop.on_health
         self.services.cgroups.owns_cpus = self.services.owns_cpus
-        persistent.in_use.hurry = self.registration.hurry
+        persistent.in_use.hurry = self.evictions.hurry = self.registration.hurry
         self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
         self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
         objects.subscribe(self.loop.on_objects)
@@ -185,6 +187,7 @@ class Kubelet:
         # Before the Node's status is written, which names what may be mounted.
         records = self.services.volumes.persistent.records
         await records.load()
+        await self.evictions.begin()
         families.RECONSTRUCTIONS.labels().inc(len(records.mounts()))
         self.server = server = self._server()
         if server is not None:

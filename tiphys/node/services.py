@@ -22,8 +22,9 @@ from tiphys.node.container.fields import Identity
 from tiphys.node.container.memory import MemoryRules
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
+from tiphys.node.eviction.pressure import Shown
 from tiphys.node.objects import ObjectCache, Unreachable
-from tiphys.node.pod.admit import NODE_AFFINITY, Rejection, reject
+from tiphys.node.pod.admit import NODE_AFFINITY, Rejection, reject, under_pressure
 from tiphys.node.pod.admitted import Admitted
 from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups
@@ -76,6 +77,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     memory: MemoryRules
     allocations: Allocations
     admitted: Admitted
+    pressure: Shown
+    """Conditions of the node that eviction reports."""
     assigners: Assigners
     cpus: CpuManager | None
     """None with the CPU policy `none`."""
@@ -145,6 +148,9 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
 
     async def rejection(self, pod: core.Pod) -> Rejection | None:
         """Return why the node rejects a pod, or None. A node whose labels do not match is read again: the scheduler may know newer ones."""
+        pressed = under_pressure(pod, self.pressure.conditions)
+        if pressed is not None:
+            return pressed
         await self.nodes.wait_synced()
         nodes = self.nodes.list()
         if nodes:

@@ -1,4 +1,4 @@
-"""Bytes on disk below a directory that containers write to meanwhile. Blocking: meant for a thread."""
+"""Bytes and inodes below a directory that containers write to meanwhile. Blocking: meant for a thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _SECTOR = 512
 """Unit of `st_blocks` in bytes, whatever the file system's block size."""
@@ -14,8 +15,24 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _Inode = tuple[int, int]
 
 
+class Size(NamedTuple):
+    """Bytes that are allocated, and inodes."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+    def plus(self, other: Size) -> Size:
+        """Return the sum."""
+        return Size(self.bytes + other.bytes, self.inodes + other.inodes)
+
+
 def used_bytes(root: Path) -> int:
-    """Bytes that are allocated to everything below `root` on its own file system; 0 when it is not there.
+    """Bytes that are allocated to everything below `root` on its own file system; 0 when it is not there."""
+    return tree_size(root).bytes
+
+
+def tree_size(root: Path) -> Size:
+    """Size of everything below `root` on its own file system, itself included; nothing when it is not there.
 
     Links are not followed and files with several names count once. One descriptor is open at a time, however deep the tree. A tree whose
     folders are moved away while they are read counts as far as it was read.
@@ -23,7 +40,7 @@ def used_bytes(root: Path) -> int:
     try:
         fd = os.open(root, _DIRECTORY)
     except OSError:
-        return 0
+        return Size()
     walk = _Walk(fd)
     try:
         walk.run()
@@ -31,7 +48,7 @@ def used_bytes(root: Path) -> int:
         pass
     finally:
         os.close(walk.fd)
-    return walk.used
+    return Size(walk.used, walk.inodes)
 
 
 class _Walk:
@@ -40,6 +57,7 @@ class _Walk:
         """The folder that is being read."""
         info = os.fstat(fd)
         self.used = info.st_blocks * _SECTOR
+        self.inodes = 1
         self._device = info.st_dev
         self._counted: set[_Inode] = set()
         self._above: list[tuple[_Inode, list[str]]] = []
@@ -70,6 +88,7 @@ class _Walk:
                             continue
                         self._counted.add(_inode(info))
                     self.used += info.st_blocks * _SECTOR
+                    self.inodes += 1
         return folders
 
     def _descend(self, name: str) -> None:

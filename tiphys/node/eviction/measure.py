@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from tiphys.api.core import v1 as core
-from tiphys.node.eviction.disk_use import allocated, file_system_bytes, used_bytes
+from tiphys.node.eviction.disk_use import Size, allocated, file_system_bytes, tree_size, used_bytes
 from tiphys.node.eviction.local_storage import StorageUse, limits_containers
 from tiphys.node.volumes.paths import PodPaths
 
@@ -28,10 +30,31 @@ def storage_use(pod: core.Pod, *, paths: PodPaths, logs: Path, layers: Mapping[s
             total += 0 if in_memory else used
     if not everything:
         return StorageUse(volumes)
-    names = [one.name for one in (*pod.spec.containers, *pod.spec.initContainers)] + [one.name for one in pod.spec.ephemeralContainers]
-    containers = {name: layers.get(name, 0) + used_bytes(logs / name) for name in names}
+    containers = {name: layers.get(name, 0) + used_bytes(logs / name) for name in _containers(pod)}
     total += sum(containers.values()) + allocated(paths.hosts)
     return StorageUse(volumes, containers, total)
+
+
+class DiskShare(msgspec.Struct, frozen=True):
+    """Sizes of a pod's parts on the node's disks, each by name."""
+
+    volumes: Mapping[str, Size] = {}
+    logs: Mapping[str, Size] = {}
+    layers: Mapping[str, Size] = {}
+
+
+def disk_share(pod: core.Pod, *, paths: PodPaths, logs: Path, layers: Mapping[str, Size]) -> DiskShare:
+    """Measure all of a pod that is on disks of the node, limited or not. Blocking: meant for a thread."""
+    on_disk = [one for one in pod.spec.volumes if _is_local(one) and not (one.emptyDir is not None and one.emptyDir.medium == "Memory")]
+    return DiskShare(
+        {volume.name: tree_size(paths.volume(volume)) for volume in on_disk},
+        {name: tree_size(logs / name) for name in _containers(pod)},
+        layers,
+    )
+
+
+def _containers(pod: core.Pod) -> list[str]:
+    return [one.name for one in (*pod.spec.containers, *pod.spec.initContainers)] + [one.name for one in pod.spec.ephemeralContainers]
 
 
 def _is_local(volume: core.Volume) -> bool:

@@ -18,11 +18,6 @@ from tiphys.node.runtime.cgroups import is_v2
 from tiphys.node.services import Machine
 from tiphys.node.settings import NodeSettings
 
-EVICTION_MEMORY = 100 << 20
-"""Bytes of free memory below which the node is under pressure: upstream's default hard threshold."""
-EVICTION_DISK_SHARE = 0.10
-EVICTION_INODES_SHARE = 0.05
-
 
 def _read(path: str) -> str:
     try:
@@ -163,6 +158,14 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
     return Machine(count, total, shown, apparmor(), pods if "pods" in settings.enforce_allocatable else {}), capacity
 
 
+def mount_point(path: Path) -> Path:
+    """The directory at which the file system of a path is mounted."""
+    place = path.resolve()
+    while not place.is_mount():
+        place = place.parent
+    return place
+
+
 def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
@@ -196,24 +199,3 @@ def _os_image(text: str) -> str:
         if line.startswith("PRETTY_NAME="):
             return line.partition("=")[2].strip().strip('"')
     return "Linux"
-
-
-def pressures(settings: NodeSettings) -> dict[str, str]:
-    """Pressure conditions that hold at the moment, each with a sentence."""
-    result = {}
-    available = memory_available()
-    if 0 < available < EVICTION_MEMORY:
-        result["MemoryPressure"] = f"kubelet has insufficient memory available: {available >> 20} MiB"
-    place = _existing(settings.root)
-    usage = shutil.disk_usage(place)
-    inodes = os.statvfs(place)
-    if usage.free < usage.total * EVICTION_DISK_SHARE:
-        result["DiskPressure"] = f"kubelet has disk pressure: {usage.free >> 20} MiB of {usage.total >> 20} MiB are free"
-    elif inodes.f_files and inodes.f_favail < inodes.f_files * EVICTION_INODES_SHARE:
-        result["DiskPressure"] = f"kubelet has disk pressure: {inodes.f_favail} inodes are free"
-    limit, used = _read("/proc/sys/kernel/pid_max"), _read("/proc/loadavg").split()
-    if limit.isdigit() and len(used) > 3:
-        running = int(used[3].partition("/")[2] or 0)
-        if running > int(limit) * 0.9:
-            result["PIDPressure"] = f"kubelet has insufficient PID available: {running} of {limit} are in use"
-    return result

@@ -148,7 +148,7 @@ class NodeRegistration:
             allocatable={**services.machine.allocatable, **allocatable},
             info=self._info,
             images=await self._list_images(),
-            pressures=await asyncio.to_thread(machine.pressures, services.settings),
+            pressures=services.pressure.conditions,
             volumes_in_use=services.volumes.persistent.in_use.names(),
             not_ready=not_ready,
         )

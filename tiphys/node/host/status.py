@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,20 @@ from tiphys.api.machinery import base
 MAX_IMAGES = 50
 
 _PRESSURES = {
-    "MemoryPressure": ("KubeletHasSufficientMemory", "KubeletHasInsufficientMemory", "kubelet has sufficient memory available"),
-    "DiskPressure": ("KubeletHasNoDiskPressure", "KubeletHasDiskPressure", "kubelet has no disk pressure"),
-    "PIDPressure": ("KubeletHasSufficientPID", "KubeletHasInsufficientPID", "kubelet has sufficient PID available"),
+    "MemoryPressure": (
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    ),
+    "DiskPressure": (
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    ),
+    "PIDPressure": (
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    ),
 }
+"""Reason and message of each condition, without and with pressure."""
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +40,8 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     allocatable: Mapping[str, str]
     info: core.NodeSystemInfo
     images: Sequence[core.ContainerImage] = ()
-    pressures: Mapping[str, str] = {}
+    pressures: Collection[str] = ()
+    """Conditions that hold."""
     volumes_in_use: Sequence[str] | None = None
     """Attached volumes that may be mounted; None to leave what the status says."""
     not_ready: str = ""
@@ -40,10 +51,9 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
 def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.NodeStatus:
     """The status to show now. Times of transitions are kept from `old` where a condition's value is the same."""
     conditions = []
-    for type_, (fine, bad, sentence) in _PRESSURES.items():
-        message = facts.pressures.get(type_)
-        value = ("True", bad, message) if message else ("False", fine, sentence)
-        conditions.append(_condition(old, type_, value, now))
+    for type_, texts in _PRESSURES.items():
+        is_pressed = type_ in facts.pressures
+        conditions.append(_condition(old, type_, ("True" if is_pressed else "False", *texts[is_pressed]), now))
     if facts.not_ready:
         ready = ("False", "KubeletNotReady", facts.not_ready)
     else:

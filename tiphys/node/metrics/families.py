@@ -35,6 +35,9 @@ ORPHANS = metrics.gauge("kubelet_orphan_pod_cleaned_volumes", "Former pods whose
 ORPHAN_ERRORS = metrics.gauge(
     "kubelet_orphan_pod_cleaned_volumes_errors", "Former pods whose volumes could not be removed yet at the last look for orphans."
 )
+EVICTION_AGE = metrics.histogram(
+    "kubelet_eviction_stats_age_seconds", "Age of the figures by which a pod was evicted, in seconds.", "eviction_signal",
+)  # fmt: skip
 PREEMPTIONS = metrics.counter("kubelet_preemptions", "Pods that made room for critical ones, by the resource.", "preemption_signal")
 
 STORAGE_SECONDS = metrics.histogram(

@@ -15,7 +15,7 @@ from tiphys.api import well_known
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.node_selector import selects
 from tiphys.api.helpers.pods import host_ports
-from tiphys.api.helpers.resources import Amounts, amounts, pod_requests
+from tiphys.api.helpers.resources import Amounts, amounts, pod_requests, qos_class
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.helpers.taints import tolerates
 from tiphys.node.pod.plan import AnyContainer
@@ -57,6 +57,20 @@ def reject(
     if room is not None and not is_critical(pod):
         return room
     return _place(pod, node, others) or _taints(pod, node) or room
+
+
+def under_pressure(pod: core.Pod, conditions: Sequence[str]) -> Rejection | None:
+    """The reason against a pod on a node with these conditions of pressure, or None ("Node-pressure Eviction").
+
+    Critical pods are always taken. While only memory is short, pods that request some are taken, and those that tolerate it.
+    """
+    if not conditions or is_critical(pod):
+        return None
+    if list(conditions) == ["MemoryPressure"]:
+        taint = core.Taint(key=well_known.MEMORY_PRESSURE, effect="NoSchedule")
+        if qos_class(pod) != "BestEffort" or any(tolerates(one, taint) for one in pod.spec.tolerations):
+            return None
+    return Rejection("Evicted", f"The node had condition: [{' '.join(conditions)}]. ")
 
 
 def _sysctls(pod: core.Pod, allowed: AllowedSysctls) -> Rejection | None:

@@ -314,6 +314,8 @@ class PodWorker:
         elif state == "removing":
             await self._remove()
         else:
+            # The way here has woken it: without this it would never come to rest.
+            self._wake.clear()
             await self._rest(None)
 
     async def _rest(self, seconds: float | None) -> None:

@@ -19,13 +19,13 @@ def test_node_status() -> None:
     first = node_status(core.NodeStatus(), facts(not_ready="no network"), MOMENT)
     ready = first.conditions[-1]
     assert (ready.type, ready.status, ready.message) == ("Ready", "False", "no network")
-    later = node_status(first, facts(pressures={"DiskPressure": "full"}), MOMENT + timedelta(seconds=9))
+    later = node_status(first, facts(pressures=["DiskPressure"]), MOMENT + timedelta(seconds=9))
     by_type = {condition.type: condition for condition in later.conditions}
     assert (by_type["Ready"].status, by_type["DiskPressure"].status) == ("True", "True")
     assert by_type["Ready"].lastTransitionTime == MOMENT + timedelta(seconds=9)
     assert by_type["MemoryPressure"].lastTransitionTime == MOMENT
     assert [(one.type, one.address) for one in later.addresses] == [("InternalIP", "192.0.2.1"), ("Hostname", "n")]
-    again = node_status(later, facts(pressures={"DiskPressure": "full"}), MOMENT + timedelta(seconds=30))
+    again = node_status(later, facts(pressures=["DiskPressure"]), MOMENT + timedelta(seconds=30))
     assert same(again, later)
     assert not same(first, later)
     used = node_status(later, facts(volumes_in_use=["a/b^c"]), MOMENT)

@@ -11,7 +11,7 @@ from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.sysctls import AllowedSysctls, normalized
 from tiphys.api.machinery import base
-from tiphys.node.pod.admit import Rejection, reject
+from tiphys.node.pod.admit import Rejection, reject, under_pressure
 
 CAPACITY = {"cpu": 2000, "memory": 1 << 30, "pods": 3}
 PORT = {"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}]}
@@ -175,3 +175,23 @@ def test_resources_that_an_assigner_hands_out_are_left_to_it() -> None:
     poor = node(status={"allocatable": {dice: "1"}})
     assert reason(judged(it, on=poor)) == f"OutOf{dice}"
     assert reject(it, poor, (), CAPACITY, AllowedSysctls.of(()), apparmor=True, managed={dice}) is None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "of", "is_taken"),
+    [
+        ([], pod(), True),
+        (["MemoryPressure"], pod(), False),
+        (["MemoryPressure"], pod({"name": "a", "resources": {"requests": {"cpu": "1"}}}), True),
+        (["MemoryPressure"], pod(tolerations=[{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]), True),
+        (["MemoryPressure"], pod(tolerations=[{"key": "node.kubernetes.io/disk-pressure", "operator": "Exists"}]), False),
+        (["MemoryPressure", "DiskPressure"], pod({"name": "a", "resources": {"requests": {"cpu": "1"}}}), False),
+        (["DiskPressure"], pod(tolerations=[{"operator": "Exists"}]), False),
+        (["DiskPressure"], pod(priority=2_000_000_000), True),
+    ],
+)
+def test_a_node_under_pressure_takes_few_pods(conditions: list[str], of: core.Pod, is_taken: bool) -> None:
+    rejected = under_pressure(of, conditions)
+    assert (rejected is None) == is_taken
+    if rejected is not None:
+        assert (rejected.reason, rejected.message) == ("Evicted", f"The node had condition: [{' '.join(conditions)}]. ")
