@@ -83,7 +83,7 @@ class NodeDaemon:
                 await nfs.close()
 
     async def _start(self) -> tuple[ContainerdSupervisor, Client]:
-        """Start containerd with the pause image, and return it with a client of a server that answers."""
+        """Start containerd with the pause image, and return it with a client of the server, which answers unless there are static pods."""
         from tiphys.images.build import ensure_images
         from tiphys.node.runtime.containerd import ContainerdSupervisor
 
@@ -92,6 +92,9 @@ class NodeDaemon:
         await containerd.start()
         await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
         client = await wait_for_client(settings.dir / "node.kubeconfig", clock=self.clock, rng=self.rng)
+        if settings.kubelet.static_pod_path is not None or settings.kubelet.static_pod_url:
+            # Static pods run without the API server, which may be one of them.
+            return containerd, client
         try:
             await self._wait_for_server(client)
         except BaseException:

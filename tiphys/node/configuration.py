@@ -5,11 +5,13 @@ All of upstream's fields are here. Those that mean something say what they do; `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
 
 from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
@@ -29,6 +31,7 @@ from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 SHORTEST_LOG_INTERVAL = 3.0
 
@@ -116,6 +119,37 @@ def _address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise ValueError(f"{text} is not an IP address") from None
+
+
+def _absolute(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError(f"{text} is not an absolute path")
+    return Path(text)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text} is not a URL such as https://192.0.2.1/pods.yaml")
+    return text
+
+
+def _read_header(header: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    faults = [(f"[{name}]", "it is not the name of a header") for name in header if not _HEADER.fullmatch(name)]
+    faults += [
+        (f"[{name}][{number}]", "a value must be one line")
+        for name, values in header.items()
+        for number, value in enumerate(values)
+        if any(letter in value for letter in "\r\n\0")
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return {name: tuple(values) for name, values in header.items()}
+
+
+def _show_header(header: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """Values are often credentials, so they are not shown, as upstream."""
+    return {name: ["<masked>"] for name in header}
 
 
 def _read_taints(taints: list[Taint]) -> tuple[str, ...]:
@@ -324,12 +358,12 @@ class KubeletConfiguration(Struct):
     shutdownGracePeriodByPodPriority: list[dict[str, Any]] = []
 
     # Pods
-    staticPodPath: str = ""
-    staticPodURL: str = ""
-    staticPodURLHeader: dict[str, list[str]] = {}
+    staticPodPath: Annotated[str, Sets("kubelet.static_pod_path", read=_absolute, show=lambda path: str(path or ""))] = ""
+    staticPodURL: Annotated[str, Sets("kubelet.static_pod_url", read=_url)] = ""
+    staticPodURLHeader: Annotated[dict[str, list[str]], Sets("kubelet.static_pod_url_header", read=_read_header, show=_show_header)] = {}
     syncFrequency: Duration = ""
-    fileCheckFrequency: Duration = ""
-    httpCheckFrequency: Duration = ""
+    fileCheckFrequency: Annotated[Duration, _seconds("kubelet.file_check")] = ""
+    httpCheckFrequency: Annotated[Duration, _seconds("kubelet.http_check")] = ""
     clusterDomain: Annotated[str, Sets("network.domain")] = ""
     clusterDNS: Annotated[list[str], Sets("kubelet.cluster_dns")] = []
     resolvConf: Annotated[str | None, Sets("kubelet.resolv_conf", read=existing_file, show=str)] = None

@@ -18,6 +18,7 @@ from tiphys.api.helpers.resources import amounts
 from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.machinery import quantity
 from tiphys.api.machinery.base import Quantity
+from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.client.client import Client
 from tiphys.node.container.log_rotation import rotate_logs
 from tiphys.node.container.probes import ProbeManager
@@ -32,11 +33,12 @@ from tiphys.node.eviction.pressure import Shown
 from tiphys.node.garbage.collector import GarbageCollector
 from tiphys.node.host import machine
 from tiphys.node.host.enforcement import enforce
-from tiphys.node.host.register import NodeRegistration
+from tiphys.node.host.register import NodeRegistration, node_labels
 from tiphys.node.loop import PodLoop
 from tiphys.node.metrics import families
 from tiphys.node.mirror.part import Part
 from tiphys.node.mirror.publisher import MirrorPods
+from tiphys.node.mirror.static import StaticStatuses
 from tiphys.node.objects import ObjectCache
 from tiphys.node.plugins.watcher import PluginWatcher
 from tiphys.node.pod.admitted import Admitted
@@ -56,6 +58,7 @@ from tiphys.node.runtime.pleg import Relister
 from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
+from tiphys.node.static.manager import StaticPods
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import mounts
 from tiphys.node.volumes.image import ImageVolumes
@@ -145,13 +148,20 @@ class Kubelet:
             assigners=Assigners((*assigners, self.devices, *([cpus] if cpus is not None else []))),
             resource_health=[self.devices.health],
             cpus=cpus,
+            static=StaticStatuses(),
+            unregistered=core.Node(
+                metadata=ObjectMeta(name=settings.name, labels=node_labels(settings)),
+                status=core.NodeStatus(allocatable={name: Quantity(value) for name, value in size.allocatable.items()}),
+            ),
             allocations=Allocations(
                 amounts({name: Quantity(value) for name, value in size.allocatable.items()}), resource_parts.pinned(settings)
             ),
             managed=self.devices.names,
         )
         pods = self.informers.of(core.Pod, fields=f"spec.nodeName={settings.name}")
-        self.loop = PodLoop(self.services, pods, ends=self._ends if settings.containerd_socket else None)
+        self.static = StaticPods(settings, self.clock, self._show_static, self._tell_node)
+        ends = self._ends if settings.containerd_socket else None
+        self.loop = PodLoop(self.services, pods, ends=ends, awaits_static=self.static.is_used)
         self.checks: dict[str, Check] = {
             "ping": lambda: "",
             "log": lambda: "",
@@ -172,7 +182,17 @@ class Kubelet:
         self.services.cgroups.owns_cpus = self.services.owns_cpus
         persistent.in_use.hurry = self.evictions.hurry = self.registration.hurry
         self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
-        self.mirrors = MirrorPods(client, self.services.statuses, self.clock, settings, parts, pods=pods, node=self.registration.node)
+        self.mirrors = MirrorPods(
+            client,
+            self.services.statuses,
+            self.clock,
+            settings,
+            parts,
+            pods=pods,
+            node=self.registration.node,
+            static=self.services.static,
+            tell=self._tell_mirror,
+        )
         objects.subscribe(self.loop.on_objects)
 
     @property
@@ -203,6 +223,7 @@ class Kubelet:
                 group.create_task(self.loop.run(), name="pods")
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
+                group.create_task(self.static.run(), name="static pods")
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(enforce(self.services), name="limits of reserves")
                 group.create_task(self.garbage.run(), name="garbage collection")
@@ -262,6 +283,15 @@ class Kubelet:
 
     def _on_probe(self, uid: str) -> None:
         self.loop.on_probe(uid)
+
+    def _show_static(self, pods: Sequence[core.Pod], complete: bool) -> None:
+        self.loop.set_static(pods, complete)
+
+    def _tell_node(self, reason: str, message: str) -> None:
+        self.services.tell_of_node("Warning", reason, message)
+
+    def _tell_mirror(self, pod: core.Pod, message: str) -> None:
+        self.services.tell(pod, "", "Warning", "FailedMirrorPod", message)
 
     def _tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         self.services.tell(pod, container, type_, reason, message)

@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime
+
+import msgspec
 
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.node.cri.errors import CriError
-from tiphys.node.mirror.pod import is_mirror
+from tiphys.node.mirror.pod import history, is_mirror
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.worker import PodWorker
 from tiphys.node.refresher import VolumeRefresher
 from tiphys.node.runtime.containerd_events import End
 from tiphys.node.serve.unread_stdin import pipes_of, release_stdin
 from tiphys.node.services import NodeServices
+from tiphys.node.static.plan import plan_static
 from tiphys.runtime.informer import Informer
+from tiphys.runtime.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,9 @@ CHASE = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
 
 SETTLE = 3.0
 """Seconds after the event stream was opened during which it is not yet relied upon."""
+
+HISTORY_WAIT = 2.0
+"""Seconds for which the static pods of a kubelet that starts wait for the statuses of their mirror pods."""
 
 STALLED = 120.0
 """Seconds without a look at the runtime after which the loop counts as stuck."""
@@ -41,7 +48,7 @@ Ends = Callable[[], AsyncIterator[End]]
 class PodLoop:
     """The workers of all pods of a node."""
 
-    def __init__(self, services: NodeServices, pods: Informer[core.Pod], *, ends: Ends | None = None) -> None:
+    def __init__(self, services: NodeServices, pods: Informer[core.Pod], *, ends: Ends | None = None, awaits_static: bool = False) -> None:
         self.services = services
         self.pods = pods
         self.refresher = VolumeRefresher(services, self._running_pod)
@@ -53,6 +60,13 @@ class PodLoop:
         """True if pods are being served: the API server and the runtime have both answered once."""
         self._looked = services.clock.monotonic()
         self._ends = ends
+        self._awaits_static = awaits_static
+        self._static: dict[str, core.Pod] = {}
+        self._begun = False
+        self._complete = asyncio.Event()
+        """Set once every source of static pods has answered: until then a pod that nobody knows may be one of theirs."""
+        if not awaits_static:
+            self._complete.set()
         self._workers: dict[str, PodWorker] = {}
         self._tasks = TaskSet()
         self._streaming = False
@@ -63,7 +77,7 @@ class PodLoop:
 
     def health(self) -> str:
         """Return why pods are not being served, or ""."""
-        if not self.live:
+        if not self._begun:
             return "no pod was looked at"
         late = self.services.clock.monotonic() - self._looked > STALLED
         return "sync Loop took longer than expected" if late else ""
@@ -87,7 +101,7 @@ class PodLoop:
         """The worker of a pod by name."""
         for worker in self._workers.values():
             pod = worker.pod
-            if pod is not None and pod.metadata.namespace == namespace and pod.metadata.name == name and worker.in_api:
+            if pod is not None and pod.metadata.namespace == namespace and pod.metadata.name == name and (worker.in_api or worker.static):
                 return worker
         return None
 
@@ -98,7 +112,7 @@ class PodLoop:
         worker = self._workers.get(observed.uid)
         if worker is not None:
             self._guarded(worker, worker.observe)
-        elif self.live and not observed.empty:
+        elif self.live and self._complete.is_set() and not observed.empty:
             self._add(observed.uid, None)
 
     def on_probe(self, uid: str) -> None:
@@ -118,6 +132,24 @@ class PodLoop:
             if (worker := self._workers.get(uid)) is not None:
                 self._guarded(worker, worker.wake)
                 self.refresher.mark(uid)
+
+    def set_static(self, pods: Sequence[core.Pod], complete: bool) -> None:
+        """Run exactly these static pods. `complete` says that every source has answered."""
+        self._static = {pod.metadata.uid: pod for pod in pods}
+        if self._begun:
+            self._sync_static()
+        if complete:
+            self._complete.set()
+
+    def _sync_static(self) -> None:
+        workers = {uid: worker.pod for uid, worker in self._workers.items() if worker.static and worker.pod is not None}
+        changes = plan_static(self._static, workers, busy=self._workers.keys())
+        for uid in changes.end:
+            self._guarded(self._workers[uid], self._workers[uid].withdraw)
+        for uid in changes.start:
+            pod = self._static[uid]
+            mirror = self.pods.get(Key(pod.metadata.namespace, pod.metadata.name))
+            self._add(uid, msgspec.structs.replace(pod, status=history(mirror, uid)))
 
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
         # A mirror pod shows what runs already: there is nothing to work on.
@@ -158,6 +190,8 @@ class PodLoop:
             await worker.run()
         finally:
             self._workers.pop(worker.uid, None)
+        # Another static pod may have waited for the name.
+        self._sync_static()
 
     def _running_pod(self, uid: str) -> core.Pod | None:
         worker = self._workers.get(uid)
@@ -180,19 +214,32 @@ class PodLoop:
             await self._tasks.close()
 
     async def _begin(self) -> None:
-        """Once both sides have answered: take up the pods of the API, then whatever else the runtime holds."""
-        await self.pods.wait_synced()
+        """Take up the static pods once the runtime has answered, those of the API once that has, then whatever else the runtime holds."""
         while self.runtime_error:
             await self.services.clock.sleep(0.05)
-        await self.services.assigners.start({pod.metadata.uid for pod in self.pods.list()} | self.services.relister.uids)
+        await self._begin_static()
+        await self.pods.wait_synced()
         self.live = True
         # In the order in which they came, so that of two that do not fit together the same one is taken every time.
         for pod in sorted(self.pods.list(), key=lambda pod: pod.metadata.creationTimestamp or datetime.min.replace(tzinfo=UTC)):
             self._on_pod(None, pod)
+        await self._complete.wait()
         for uid in self.services.relister.uids - self._workers.keys():
             log.info("the API server does not know the pod any more", extra={"uid": uid})
             self._add(uid, None)
         self.begun.set()
+
+    async def _begin_static(self) -> None:
+        relister = self.services.relister
+        # Static pods that run already lose nothing by a short wait, and their history is in the API.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HISTORY_WAIT if self._awaits_static else None):
+                await self.pods.wait_synced()
+        left_over = await asyncio.to_thread(self.services.volumes.left_over)
+        known = {pod.metadata.uid for pod in self.pods.list()} if self.pods.synced else left_over
+        await self.services.assigners.start(known | relister.uids | self._static.keys())
+        self._begun = True
+        self._sync_static()
 
     async def _watch_runtime(self) -> None:
         settings = self.services.settings

@@ -23,6 +23,7 @@ from tiphys.node.container.memory import MemoryRules
 from tiphys.node.container.probes import ProbeManager
 from tiphys.node.cri.client import CriClient
 from tiphys.node.eviction.pressure import Shown
+from tiphys.node.mirror.static import StaticStatuses
 from tiphys.node.objects import ObjectCache, Unreachable
 from tiphys.node.pod.admit import NODE_AFFINITY, Rejection, reject, under_pressure
 from tiphys.node.pod.admitted import Admitted
@@ -36,6 +37,7 @@ from tiphys.node.resources.assigners import Assigners
 from tiphys.node.resources.cpu.manager import CpuManager
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
+from tiphys.node.static.annotations import is_static
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes.manager import VolumeManager
 from tiphys.node.volumes.volume_stats import VolumeMeter
@@ -87,6 +89,9 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
+    static: StaticStatuses
+    unregistered: core.Node
+    """The Node as this machine registers it: static pods are admitted by it while the API server is away."""
     managed: Callable[[], Collection[str]] = tuple
     """Names of the resources that assigners hand out one by one."""
     resource_health: list[Callable[[str, str], list[core.ResourceStatus]]] = []
@@ -151,6 +156,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         pressed = under_pressure(pod, self.pressure.conditions)
         if pressed is not None:
             return pressed
+        if is_static(pod):
+            return self._judged(pod, next(iter(self.nodes.list()), self.unregistered))
         await self.nodes.wait_synced()
         nodes = self.nodes.list()
         if nodes:
@@ -180,7 +187,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
         """Return the objects that the environments of a pod's containers come from. Raises Unreachable."""
         config_maps, secrets = referenced(pod)
         namespace = pod.metadata.namespace
-        await self.cluster_services.wait_synced()
+        if not is_static(pod):
+            await self.cluster_services.wait_synced()
         return Sources(
             config_maps={name: await self.objects.get(core.ConfigMap, namespace, name) for name in config_maps},
             secrets={name: await self.objects.get(core.Secret, namespace, name) for name in secrets},

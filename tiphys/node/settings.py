@@ -197,6 +197,17 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """Names of sysctls, or patterns that end with `*`, that pods may set besides the safe ones."""
     pod_max_pids: Annotated[int, Option("--pod-max-pids", "Maximum number of processes per pod, -1 for no limit.", minimum=-1)] = 4096
     """Processes and threads that a pod may have at once; -1 for as many as the machine has."""
+    static_pod_path: Annotated[
+        Path | None,
+        Option("--pod-manifest-path", "Directory with manifests of static pods, or a single manifest.", default="none"),
+    ] = None
+    static_pod_url: str = ""
+    """URL that serves the manifest of a static pod, or a PodList of several."""
+    static_pod_url_header: dict[str, tuple[str, ...]] = {}
+    """Headers of requests for it."""
+    file_check: float = 20.0
+    """Seconds between looks at the manifests, besides those at changes that the kernel reports."""
+    http_check: float = 20.0
     lease_seconds: int = 40
     status_period: float = 10.0
     status_report: float = 300.0

@@ -24,6 +24,7 @@ from tiphys.node.cri.errors import CriError
 from tiphys.node.host import machine
 from tiphys.node.host.status import MAX_IMAGES, NodeFacts, node_status, same, status_patch
 from tiphys.node.services import NodeServices
+from tiphys.node.settings import NodeSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,19 @@ def missing_metadata(meta: ObjectMeta, labels: Mapping[str, str]) -> dict[str, d
     parts = {"labels": (labels, meta.labels), "annotations": (ANNOTATIONS, meta.annotations)}
     missing = {part: {name: value for name, value in wide.items() if present.get(name) != value} for part, (wide, present) in parts.items()}
     return {part: values for part, values in missing.items() if values}
+
+
+def node_labels(settings: NodeSettings) -> dict[str, str]:
+    """The labels of every node, and the configured ones."""
+    arch = machine.architecture()
+    return {
+        well_known.ARCH: arch,
+        well_known.OS: "linux",
+        well_known.HOSTNAME: settings.name,
+        "beta.kubernetes.io/arch": arch,
+        "beta.kubernetes.io/os": "linux",
+        **settings.labels,
+    }
 
 
 class NodeRegistration:
@@ -84,18 +98,6 @@ class NodeRegistration:
 
     # -- the object
 
-    def labels(self) -> dict[str, str]:
-        """The labels of every node, and the configured ones."""
-        arch, hostname = machine.architecture(), self.services.settings.name
-        return {
-            well_known.ARCH: arch,
-            well_known.OS: "linux",
-            well_known.HOSTNAME: hostname,
-            "beta.kubernetes.io/arch": arch,
-            "beta.kubernetes.io/os": "linux",
-            **self.services.settings.labels,
-        }
-
     async def _register(self) -> None:
         wait = 0.05
         while True:
@@ -113,7 +115,7 @@ class NodeRegistration:
         try:
             node = await client.get(core.Node, settings.name)
         except NotFound:
-            node = core.Node(metadata=ObjectMeta(name=settings.name, labels=self.labels(), annotations=dict(ANNOTATIONS)))
+            node = core.Node(metadata=ObjectMeta(name=settings.name, labels=node_labels(settings), annotations=dict(ANNOTATIONS)))
             if settings.pod_cidr:
                 node.spec.podCIDR, node.spec.podCIDRs = settings.pod_cidr, [settings.pod_cidr]
             node.spec.taints = [taint_of(text) for text in settings.taints]
@@ -127,7 +129,7 @@ class NodeRegistration:
         if node.status.conditions:
             # What the kubelet before us wrote stands until it is known to be wrong: a restart is not a failure of the node.
             self._written = node.status
-        missing = missing_metadata(node.metadata, self.labels())
+        missing = missing_metadata(node.metadata, node_labels(settings))
         if missing:
             node = await client.patch(core.Node, settings.name, body={"metadata": missing}, kind="merge")
         return node

@@ -1,4 +1,4 @@
-"""The mirror pod of a part: its manifest and its status. Pure.
+"""The mirror pods of parts and of static pods: their manifests and statuses. Pure.
 
 See "Static Pods" in the Kubernetes documentation, and KEP-1314 for the reference to the Node.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+
+import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
@@ -47,15 +49,47 @@ def mirror_pod(part: Part, node: core.Node, version: str, now: datetime) -> core
         containers=[container],
     )
     hash_ = hashlib.sha256(_encode((labels, spec))).hexdigest()[:32]
-    owner = OwnerReference(apiVersion="v1", kind="Node", name=name, uid=node.metadata.uid, controller=True)
     meta = ObjectMeta(
         name=pod_name(part, name),
         namespace=NAMESPACE,
         labels=labels,
         annotations={CONFIG_MIRROR: hash_, CONFIG_HASH: hash_, CONFIG_SOURCE: "file", CONFIG_SEEN: f"{now:%Y-%m-%dT%H:%M:%SZ}"},
-        ownerReferences=[owner],
+        ownerReferences=[_owner(node)],
     )
     return core.Pod(metadata=meta, spec=spec)
+
+
+def static_mirror(pod: core.Pod, node: core.Node) -> core.Pod:
+    """The pod to create for a static pod. Its priority is left to the API server, which knows the classes."""
+    meta = ObjectMeta(
+        name=pod.metadata.name,
+        namespace=pod.metadata.namespace,
+        labels=pod.metadata.labels,
+        annotations={**pod.metadata.annotations, CONFIG_MIRROR: pod.metadata.uid},
+        ownerReferences=[_owner(node)],
+    )
+    return core.Pod(metadata=meta, spec=msgspec.structs.replace(pod.spec, priority=None))
+
+
+def _owner(node: core.Node) -> OwnerReference:
+    return OwnerReference(apiVersion="v1", kind="Node", name=node.metadata.name, uid=node.metadata.uid, controller=True)
+
+
+def translated(status: core.PodStatus, mirror: core.Pod) -> core.PodStatus:
+    """The status of a static pod as its mirror pod shows it: the generations are those of the mirror pod."""
+    generation = mirror.metadata.generation
+    conditions = [msgspec.structs.replace(condition, observedGeneration=generation) for condition in status.conditions]
+    return msgspec.structs.replace(status, observedGeneration=generation, conditions=conditions)
+
+
+def history(mirror: core.Pod | None, uid: str) -> core.PodStatus:
+    """The status with which a static pod begins after a restart of the kubelet: start, former ends and conditions of its mirror pod.
+
+    Whoever may write the status of pods could change a phase, so that is worked out anew.
+    """
+    if mirror is None or mirror.metadata.annotations.get(CONFIG_MIRROR) != uid:
+        return core.PodStatus(phase="Pending")
+    return msgspec.structs.replace(mirror.status, phase="Pending", reason="", message="")
 
 
 def is_mirror_of(pod: core.Pod, manifest: core.Pod) -> bool:

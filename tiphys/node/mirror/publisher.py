@@ -1,4 +1,4 @@
-"""Keeps the mirror pods of a node in the API: created, put back when deleted, with the status of the processes that they show."""
+"""Keeps the mirror pods of a node in the API: created, put back when deleted, with the status of what they show."""
 
 from __future__ import annotations
 
@@ -6,28 +6,43 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+import msgspec
 
 from tiphys import __version__
 from tiphys.aio.clock import Clock
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, StatusError
+from tiphys.api.well_known import CONFIG_MIRROR
 from tiphys.client.client import Client
 from tiphys.node.mirror.part import Part, Run
-from tiphys.node.mirror.pod import NAMESPACE, is_mirror, is_mirror_of, mirror_pod, mirror_status, pod_name
+from tiphys.node.mirror.pod import is_mirror, is_mirror_of, mirror_pod, mirror_status, pod_name, static_mirror, translated
+from tiphys.node.mirror.static import StaticStatuses
 from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.settings import NodeSettings
 from tiphys.runtime.informer import Informer
+from tiphys.runtime.key import Key
 
 log = logging.getLogger(__name__)
 
 _TROUBLE = (StatusError, ConnectionError, TimeoutError, OSError)
 
 
-class MirrorPods:
-    """The mirror pods of one node.
+class _Mirror(msgspec.Struct, frozen=True):
+    """A mirror pod as it should be: the pod to create, and the status of the created one."""
 
-    `node` gives the Node object of the moment: a node that registers again has another uid, and its mirror pods refer to that. A mirror
-    pod on this node that shows none of the `parts` is deleted, as nobody else would do it.
+    manifest: core.Pod
+    status: Callable[[core.Pod], core.PodStatus]
+
+
+class MirrorPods:
+    """The mirror pods of one node, for its daemons (`parts`) and its static pods (`static`).
+
+    `tell` gets a static pod and the reason for which its mirror pod was not created. `node` gives the Node object of the moment: a node
+    that registers again has another uid, and its mirror pods refer to that. A mirror pod on this node that shows neither a daemon nor a
+    static pod is deleted, as nobody else would do it.
     """
 
     def __init__(
@@ -39,6 +54,9 @@ class MirrorPods:
         parts: Sequence[Part],
         pods: Informer[core.Pod],
         node: Callable[[], Awaitable[core.Node]],
+        *,
+        static: StaticStatuses,
+        tell: Callable[[core.Pod, str], None],
     ) -> None:
         self._client = client
         self._statuses = statuses
@@ -47,13 +65,22 @@ class MirrorPods:
         self._parts = parts
         self._pods = pods
         self._node = node
+        self._static = static
+        self._tell = tell
+        self._refused: dict[str, str] = {}
         self._changed = asyncio.Event()
+        static.subscribe(self._on_static)
 
     def find(self, namespace: str, name: str) -> Part | None:
         """The part behind a mirror pod, None for every other pod."""
         if not any(pod.metadata.name == name and pod.metadata.namespace == namespace for pod in self.pods()):
             return None
         return next((part for part in self._parts if pod_name(part, self._settings.name) == name), None)
+
+    def is_mirror_of(self, pod: core.Pod, uid: str) -> bool:
+        """True if a uid is that of the mirror pod of a static pod."""
+        mirror = self._pods.get(Key(pod.metadata.namespace, pod.metadata.name))
+        return mirror is not None and mirror.metadata.uid == uid and _shows(mirror, pod.metadata.uid)
 
     def pods(self) -> list[core.Pod]:
         """The mirror pods of this node, as the API has them."""
@@ -75,6 +102,16 @@ class MirrorPods:
                 # Pods deleted in a loop come back at a bounded rate.
                 await self._clock.sleep(0.2)
 
+    def _on_static(self, uid: str) -> None:
+        shown = self._static.get(uid)
+        if shown is not None:
+            pod, status = shown
+            mirror = self._pods.get(Key(pod.metadata.namespace, pod.metadata.name))
+            if mirror is not None and _shows(mirror, uid):
+                self._statuses.set(mirror, translated(status, mirror))
+                return
+        self._changed.set()
+
     def _on_pod(self, old: core.Pod | None, new: core.Pod | None) -> None:
         if new is not None and is_mirror(new):
             self._statuses.observe(new)
@@ -86,20 +123,31 @@ class MirrorPods:
 
     async def _sync(self, node: core.Node) -> None:
         runs = await asyncio.to_thread(lambda: [part.read() for part in self._parts])
-        now = self._clock.now()
-        desired = [(mirror_pod(part, node, __version__, now), run) for part, run in zip(self._parts, runs, strict=True) if run is not None]
-        manifests = {(NAMESPACE, manifest.metadata.name): manifest for manifest, _ in desired}
-        kept: dict[str, core.Pod] = {}
+        mirrors = {_name(mirror.manifest): mirror for mirror in (*self._of_static(node), *self._of_parts(node, runs, self._clock.now()))}
+        kept: dict[tuple[str, str], core.Pod] = {}
         for pod in self.pods():
-            manifest = manifests.get((pod.metadata.namespace, pod.metadata.name))
-            if manifest is not None and pod.metadata.deletionTimestamp is None and is_mirror_of(pod, manifest):
-                kept[pod.metadata.name] = pod
+            desired = mirrors.get(_name(pod))
+            if desired is not None and pod.metadata.deletionTimestamp is None and is_mirror_of(pod, desired.manifest):
+                kept[_name(pod)] = pod
             else:
                 await self._delete(pod)
-        for manifest, run in desired:
-            await self._publish(manifest, run, kept.get(manifest.metadata.name))
+        for name, mirror in mirrors.items():
+            await self._publish(mirror, kept.get(name))
 
-    async def _publish(self, manifest: core.Pod, run: Run, pod: core.Pod | None) -> None:
+    def _of_parts(self, node: core.Node, runs: Sequence[Run | None], now: datetime) -> list[_Mirror]:
+        addresses = self._settings.addresses
+        return [
+            _Mirror(mirror_pod(part, node, __version__, now), partial(mirror_status, run=run, addresses=addresses))
+            for part, run in zip(self._parts, runs, strict=True)
+            if run is not None
+        ]
+
+    def _of_static(self, node: core.Node) -> list[_Mirror]:
+        return [_Mirror(static_mirror(pod, node), partial(translated, status)) for pod, status in self._static.all()]
+
+    async def _publish(self, mirror: _Mirror, pod: core.Pod | None) -> None:
+        manifest = mirror.manifest
+        uid = manifest.metadata.annotations[CONFIG_MIRROR]
         if pod is None:
             try:
                 pod = await self._client.create(manifest)
@@ -107,8 +155,29 @@ class MirrorPods:
                 # Another pod has the name, or the informer has not yet shown the new pod.
                 log.debug("mirror pod exists", extra={"pod": manifest.metadata.name})
                 return
-        self._statuses.set(pod, mirror_status(pod, run, self._settings.addresses))
+            except StatusError as error:
+                # Such as a namespace that is not there: the others are published all the same.
+                self._report(uid, manifest, str(error))
+                return
+            self._refused.pop(uid, None)
+        self._statuses.set(pod, mirror.status(pod))
+
+    def _report(self, uid: str, manifest: core.Pod, problem: str) -> None:
+        if self._refused.get(uid) == problem:
+            return
+        self._refused[uid] = problem
+        log.warning("mirror pod not created", extra={"pod": "/".join(_name(manifest)), "error": problem})
+        if (shown := self._static.get(uid)) is not None:
+            self._tell(shown[0], f"Failed to create the mirror pod: {problem}")
 
     async def _delete(self, pod: core.Pod) -> None:
         with contextlib.suppress(NotFound, Conflict):
             await self._client.delete(core.Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid, grace=0)
+
+
+def _name(pod: core.Pod) -> tuple[str, str]:
+    return pod.metadata.namespace, pod.metadata.name
+
+
+def _shows(mirror: core.Pod, uid: str) -> bool:
+    return mirror.metadata.annotations.get(CONFIG_MIRROR) == uid and mirror.metadata.deletionTimestamp is None

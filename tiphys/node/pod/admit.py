@@ -20,6 +20,7 @@ from tiphys.api.helpers.sysctls import AllowedSysctls
 from tiphys.api.helpers.taints import tolerates
 from tiphys.node.pod.plan import AnyContainer
 from tiphys.node.pod.preemption import is_critical
+from tiphys.node.static.annotations import is_static
 
 NODE_AFFINITY = "NodeAffinity"
 _ANY_ADDRESS = ("", "0.0.0.0")
@@ -148,7 +149,9 @@ def _collide(one: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
 
 
 def _taints(pod: core.Pod, node: core.Node) -> Rejection | None:
-    """Of the taints only those that would evict the pod again count."""
+    """Of the taints only those that would evict the pod again count, and static pods are not evicted."""
+    if is_static(pod):
+        return None
     for taint in node.spec.taints:
         if taint.effect == "NoExecute" and not any(tolerates(one, taint) for one in pod.spec.tolerations):
             return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")

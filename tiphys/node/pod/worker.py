@@ -15,6 +15,7 @@ import msgspec
 
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery import base
 from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.node.container.env import referenced
 from tiphys.node.cri.errors import CriError
@@ -26,10 +27,11 @@ from tiphys.node.pod.admit import Rejection
 from tiphys.node.pod.backoff import Backoff
 from tiphys.node.pod.killer import PodKiller
 from tiphys.node.pod.observed import Observed
-from tiphys.node.pod.plan import Plan, deadline_left, plan_pod
+from tiphys.node.pod.plan import Plan, deadline_left, grace_of, plan_pod
 from tiphys.node.pod.states import Event, Life
 from tiphys.node.pod.status import Facts, Waiting, is_owned, pod_status
 from tiphys.node.services import NodeServices
+from tiphys.node.static.annotations import is_static
 from tiphys.node.volumes.manager import followed
 from tiphys.node.volumes.payload import VolumeError
 from tiphys.node.volumes.plugin import AttachLimitError
@@ -61,7 +63,9 @@ class PodWorker:
         self.disruption = ""
         self.rejected = False
         self.over = False
-        self.in_api = pod is not None
+        self.static = pod is not None and is_static(pod)
+        """True for a pod that comes from a file or a URL."""
+        self.in_api = pod is not None and not self.static
         self.status = pod.status if pod is not None else core.PodStatus()
         self.adopted = _adopted(pod) if pod is not None else {}
         self._recorded = services.admitted.read(uid)
@@ -90,6 +94,11 @@ class PodWorker:
         """True if the node has taken the pod and keeps it running."""
         return self.pod is not None and self._admitted and self.life.state == "syncing"
 
+    @property
+    def is_known(self) -> bool:
+        """True while the API server or a source of static pods has the pod."""
+        return self.in_api or (self.static and self.pod is not None and self.pod.metadata.deletionTimestamp is None)
+
     # -- what happens to it; nothing here waits
 
     def update(self, pod: core.Pod) -> None:
@@ -98,6 +107,16 @@ class PodWorker:
         self._receive(pod)
         self._admit()
         self.services.statuses.observe(pod)
+        self.publish()
+        self._wake.set()
+
+    def withdraw(self) -> None:
+        """End a static pod that its source does not have any more, with the grace period that it asks for."""
+        assert self.pod is not None
+        now, grace = self.services.clock.now(), grace_of(self.pod)
+        meta = msgspec.structs.replace(self.pod.metadata, deletionTimestamp=base.time(now), deletionGracePeriodSeconds=grace)
+        self.pod = msgspec.structs.replace(self.pod, metadata=meta)
+        self._receive(self.pod)
         self.publish()
         self._wake.set()
 
@@ -209,6 +228,8 @@ class PodWorker:
                 self.services.assigners.leave(self.uid)
         if self.in_api:
             self.services.statuses.set(self.pod, self.status)
+        elif self.static:
+            self.services.static.set(self.pod, self.status)
 
     # -- resources
 
@@ -465,7 +486,7 @@ class PodWorker:
         self.publish()
         killer = PodKiller(self.services, self.uid, self.pod)
         try:
-            await killer.kill(grace_cap=self._grace_cap, missing=not self.in_api)
+            await killer.kill(grace_cap=self._grace_cap, missing=not self.is_known)
             await self.services.relister.refresh(self.uid)
         except CriError as error:
             log.warning("pod could not be stopped", extra={"pod": self.who, "error": str(error)})
@@ -480,7 +501,7 @@ class PodWorker:
         self.services.probes.forget(self.uid)
         await self._tear_down()
         self.fire("stopped")
-        if not self.in_api:
+        if not self.is_known:
             self.fire("missing")
         elif self.pod is not None and self.pod.metadata.deletionTimestamp is not None:
             self.fire("deleted")
@@ -520,6 +541,7 @@ class PodWorker:
             await self._rest(self._next_retry())
             return
         self.services.statuses.forget(self.uid)
+        self.services.static.forget(self.uid)
         self.fire("removed")
         if not self.in_api:
             self.fire("missing")

@@ -151,7 +151,9 @@ class KubeletServer:
 
     async def _pods(self, request: Request, rest: list[str]) -> Response:
         _nothing_below(rest)
-        return _json(pod_list([*self.loop.known_pods(), *self.mirrors.pods()]))
+        # A static pod stands for itself, its mirror pod for nothing else.
+        daemons = [pod for pod in self.mirrors.pods() if self.loop.find(pod.metadata.namespace, pod.metadata.name) is None]
+        return _json(pod_list([*self.loop.known_pods(), *daemons]))
 
     async def _running_pods(self, request: Request, rest: list[str]) -> Response:
         _nothing_below(rest)
@@ -166,7 +168,8 @@ class KubeletServer:
         if self.mirrors.find(namespace, name) is not None:
             raise Refusal(400, f'pod "{name}" is the mirror pod of a process on the node: exec, attach and port-forward are unavailable')
         worker = self.loop.find(namespace, name)
-        if worker is None or worker.pod is None or (len(rest) == (4 if container else 3) and rest[2] != worker.uid):
+        uid = rest[2] if len(rest) == (4 if container else 3) else ""
+        if worker is None or worker.pod is None or (uid and uid != worker.uid and not self.mirrors.is_mirror_of(worker.pod, uid)):
             raise Refusal(404, f'pod "{name}" not found in namespace "{namespace}"')
         container_name = rest[-1] if container else ""
         spec = worker.pod.spec

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +23,13 @@ from tiphys.node.container.log_stream import stream_log
 from tiphys.node.container.logs import LogOptions
 from tiphys.node.mirror.log import daemon_log, tail_offset
 from tiphys.node.mirror.part import Part
-from tiphys.node.mirror.pod import NAMESPACE, is_mirror_of, mirror_pod, mirror_status
+from tiphys.node.mirror.pod import NAMESPACE, history, is_mirror_of, mirror_pod, mirror_status
 from tiphys.node.mirror.publisher import MirrorPods
+from tiphys.node.mirror.static import StaticStatuses
 from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.settings import NodeSettings
+from tiphys.node.static.annotations import CONFIG_HASH
+from tiphys.node.static.manifest import Origin, read_manifest
 from tiphys.runtime.informer import InformerFactory
 from tiphys.testing.eventually import eventually
 from tiphys.testing.memory_api import MemoryApi
@@ -107,7 +111,12 @@ class Publisher:
         self.node = NODE
         self.runs: dict[str, ProcessState | None] = {"tiphys-server": FIRST, "containerd": FIRST}
         self.command: tuple[str, ...] = ("run",)
+        self.static = StaticStatuses()
+        self.told: list[tuple[str, str]] = []
         self._task: asyncio.Task[None] | None = None
+
+    def _tell(self, pod: core.Pod, message: str) -> None:
+        self.told.append((pod.metadata.name, message))
 
     def _part(self, name: str) -> Part:
         return Part(name=name, tier="node", command=self.command, read=lambda: self.runs[name])
@@ -123,7 +132,7 @@ class Publisher:
             return self.node
 
         parts = [self._part(name) for name in self.runs]
-        self.mirrors = MirrorPods(client, self.statuses, clock, settings, parts, pods=pods, node=node)
+        self.mirrors = MirrorPods(client, self.statuses, clock, settings, parts, pods=pods, node=node, static=self.static, tell=self._tell)
         self.informers.start()
         self._task = asyncio.create_task(self.mirrors.run(), name="mirror pods")
 
@@ -220,6 +229,80 @@ async def test_a_status_that_somebody_else_wrote_is_put_right(publisher: Publish
     body = {"status": {"phase": "Failed"}}
     await publisher.api.client().patch(core.Pod, pod.metadata.name, NAMESPACE, body=body, kind="merge", subresource="status")
     await eventually(lambda: publisher.shown()["containerd-n1"].status.phase == "Running")
+
+
+# -- static pods
+
+
+def static_pod(name: str = "web", namespace: str = "default", image: str = "img:1") -> core.Pod:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": image}], "priority": 7},
+    }
+    origin = Origin("file", f"/manifests/{name}")
+    return read_manifest(msgspec.json.encode(document), origin, node="n1", now=MOMENT).pods[0]
+
+
+def running(pod: core.Pod, restarts: int = 0) -> core.PodStatus:
+    main = core.ContainerStatus(name="main", restartCount=restarts, containerID=f"containerd://{restarts}")
+    return core.PodStatus(phase="Running", observedGeneration=1, containerStatuses=[main])
+
+
+async def test_a_static_pod_is_shown_with_its_status(publisher: Publisher) -> None:
+    pod = static_pod()
+    publisher.static.set(pod, running(pod))
+    mirror = (await publisher.settled(*BOTH, "web-n1"))["web-n1"]
+    assert mirror.metadata.annotations[CONFIG_MIRROR] == pod.metadata.uid == mirror.metadata.annotations[CONFIG_HASH]
+    assert mirror.metadata.uid != pod.metadata.uid
+    assert [(owner.kind, owner.uid) for owner in mirror.metadata.ownerReferences] == [("Node", "node-uid")]
+    assert (mirror.metadata.labels, mirror.spec.nodeName) == ({"app": "web"}, "n1")
+    publisher.static.set(pod, running(pod, 3))
+    await eventually(lambda: publisher.shown()["web-n1"].status.containerStatuses[0].restartCount == 3)
+    assert publisher.shown()["web-n1"].metadata.uid == mirror.metadata.uid
+
+
+async def test_the_mirror_of_a_static_pod_comes_back_with_its_status_and_goes_with_the_pod(publisher: Publisher) -> None:
+    pod = static_pod()
+    publisher.static.set(pod, running(pod, 2))
+    before = (await publisher.settled(*BOTH, "web-n1"))["web-n1"]
+    publisher.api.remove(core.Pod, "web-n1", "default")
+    await eventually(lambda: {pod.metadata.uid for name, pod in publisher.shown().items() if name == "web-n1"} - {before.metadata.uid})
+    after = (await publisher.settled(*BOTH, "web-n1"))["web-n1"]
+    assert after.status.containerStatuses[0].restartCount == 2
+    publisher.static.forget(pod.metadata.uid)
+    await publisher.settled(*BOTH)
+
+
+async def test_another_content_makes_another_mirror(publisher: Publisher) -> None:
+    pod, other = static_pod(), static_pod(image="img:2")
+    publisher.static.set(pod, running(pod))
+    await publisher.settled(*BOTH, "web-n1")
+    publisher.static.forget(pod.metadata.uid)
+    publisher.static.set(other, running(other))
+    await eventually(lambda: [pod for pod in publisher.shown().values() if pod.spec.containers[0].image == "img:2"])
+    await publisher.settled(*BOTH, "web-n1")
+
+
+async def test_a_mirror_that_is_refused_is_reported_once_and_stops_no_other(publisher: Publisher) -> None:
+    lost, pod = static_pod("lost", "nowhere"), static_pod()
+    publisher.static.set(lost, running(lost))
+    publisher.static.set(pod, running(pod))
+    await publisher.settled(*BOTH, "web-n1")
+    publisher.static.set(lost, running(lost, 1))
+    publisher.api.add_namespace("nowhere")
+    await publisher.settled(*BOTH, "web-n1", "lost-n1")
+    assert publisher.told == [("lost-n1", 'Failed to create the mirror pod: namespaces "nowhere" not found')]
+
+
+def test_a_static_pod_takes_its_history_over_but_no_phase() -> None:
+    pod = static_pod()
+    mirror = core.Pod(metadata=ObjectMeta(name="web-n1", annotations={CONFIG_MIRROR: pod.metadata.uid}), status=running(pod, 4))
+    mirror.status.phase = "Failed"
+    status = history(mirror, pod.metadata.uid)
+    assert (status.phase, status.containerStatuses[0].restartCount) == ("Pending", 4)
+    assert history(mirror, "another") == history(None, pod.metadata.uid) == core.PodStatus(phase="Pending")
 
 
 # -- logs
