@@ -33,6 +33,7 @@ from tiphys.node.eviction.pressure import Shown
 from tiphys.node.garbage.collector import GarbageCollector
 from tiphys.node.host import machine
 from tiphys.node.host.enforcement import enforce
+from tiphys.node.host.oom import OomKill, OomWatch
 from tiphys.node.host.register import NodeRegistration, node_labels
 from tiphys.node.loop import PodLoop
 from tiphys.node.metrics import families
@@ -224,6 +225,7 @@ class Kubelet:
                 group.create_task(self.registration.run(), name="node")
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(self.static.run(), name="static pods")
+                group.create_task(OomWatch(self.settings.cgroup_parent, self._tell_of_kill).run(), name="kernel log")
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(enforce(self.services), name="limits of reserves")
                 group.create_task(self.garbage.run(), name="garbage collection")
@@ -289,6 +291,10 @@ class Kubelet:
 
     def _tell_node(self, reason: str, message: str) -> None:
         self.services.tell_of_node("Warning", reason, message)
+
+    def _tell_of_kill(self, kill: OomKill) -> None:
+        message = f"System OOM encountered, victim process: {kill.process}, pid: {kill.pid}"
+        self.services.tell_of_node("Warning", "SystemOOM", message)
 
     def _tell_mirror(self, pod: core.Pod, message: str) -> None:
         self.services.tell(pod, "", "Warning", "FailedMirrorPod", message)

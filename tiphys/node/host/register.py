@@ -22,6 +22,8 @@ from tiphys.api.machinery.errors import AlreadyExists, Conflict, NotFound, Statu
 from tiphys.api.meta.v1 import ObjectMeta, OwnerReference
 from tiphys.node.cri.errors import CriError
 from tiphys.node.host import machine
+from tiphys.node.host.node_events import node_events
+from tiphys.node.host.problems import clock_problem, read_only
 from tiphys.node.host.status import MAX_IMAGES, NodeFacts, node_status, same, status_patch
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
@@ -35,6 +37,7 @@ ANNOTATIONS = {well_known.ATTACHED_BY_CONTROLLER: "true"}
 """Annotations of every node."""
 PATIENCE = 15.0
 """Seconds for which a runtime may be away before the node says that it is not ready."""
+_CONDITIONS = {"RuntimeReady": "container runtime", "NetworkReady": "container runtime network"}
 _TROUBLE = (StatusError, ConnectionError, TimeoutError, OSError)
 
 
@@ -78,6 +81,9 @@ class NodeRegistration:
         self.ready = asyncio.Event()
         """Set once the Node is Ready in the API and pods are served."""
         self._registered = asyncio.Event()
+        self._clock_problem = ""
+        self.obstacles: list[Callable[[], str]] = []
+        """Further reasons for which the node may not be ready: each gives a sentence, or ""."""
 
     async def node(self) -> core.Node:
         """The Node object as it was last read or written. Waits for the first registration."""
@@ -91,6 +97,7 @@ class NodeRegistration:
 
     async def run(self) -> None:
         """Register, then keep the Lease and the status, until cancelled."""
+        self.services.tell_of_node("Normal", "Starting", "Starting kubelet.")
         await self._register()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_lease(), name="node lease")
@@ -139,6 +146,10 @@ class NodeRegistration:
     async def _status(self, node: core.Node) -> core.NodeStatus:
         services = self.services
         not_ready, runtime = await self._runtime()
+        not_ready += [problem for obstacle in self.obstacles if (problem := obstacle())]
+        problems = {"ReadonlyFilesystem": await asyncio.to_thread(read_only, services.settings.root), "ClockSkew": self._clock_problem}
+        if problems["ReadonlyFilesystem"]:
+            not_ready.append(problems["ReadonlyFilesystem"])
         if self._info is None or (runtime and self._info.containerRuntimeVersion != runtime):
             self._info = await asyncio.to_thread(machine.system_info, runtime or "containerd://unknown", VERSION)
         capacity, allocatable = self.extended()
@@ -153,11 +164,12 @@ class NodeRegistration:
             pressures=services.pressure.conditions,
             volumes_in_use=services.volumes.persistent.in_use.names(),
             not_ready=not_ready,
+            problems=problems,
         )
         return node_status(node.status, facts, services.clock.now())
 
-    async def _runtime(self) -> tuple[str, str]:
-        """Return why the runtime cannot run pods, or "", and its name and version."""
+    async def _runtime(self) -> tuple[list[str], str]:
+        """Return why the runtime cannot run pods, and its name and version."""
         try:
             status = await self.services.cri.status()
             known = self._info.containerRuntimeVersion if self._info is not None else ""
@@ -169,14 +181,16 @@ class NodeRegistration:
             self._down_since = self._down_since or now
             if now - self._down_since < PATIENCE and self._shows_ready():
                 # A runtime that restarts leaves the pods running: nobody needs to move them.
-                return "", ""
-            return f"container runtime is down: {error.message or error.code}", ""
+                return [], ""
+            return [f"container runtime is down: {error.message or error.code}"], ""
         self._down_since = 0.0
         bad = [one for one in status.status.conditions if not one.status]
-        messages = [f"{one.type} is false: {one.reason} {one.message}".strip() for one in bad]
+        messages = [
+            f"{_CONDITIONS.get(one.type, one.type)} not ready: {one.type}=false reason:{one.reason} message:{one.message}" for one in bad
+        ]
         if not self._begun() and not self._shows_ready():
             messages.append("pods are not served yet")
-        return "; ".join(messages), known
+        return messages, known
 
     async def _list_images(self) -> list[core.ContainerImage]:
         """The largest images, looked up once a minute."""
@@ -227,6 +241,8 @@ class NodeRegistration:
         self._wrote(status)
 
     def _wrote(self, status: core.NodeStatus) -> None:
+        for event in node_events(self._written, status, self.services.settings.name):
+            self.services.tell_of_node(event.type, event.reason, event.message)
         self._written, self._written_at = status, self.services.clock.monotonic()
         self.services.volumes.persistent.in_use.reported(status.volumesInUse)
         self._note_ready()
@@ -263,10 +279,18 @@ class NodeRegistration:
         fresh.spec.holderIdentity = settings.name
         fresh.spec.leaseDurationSeconds = settings.lease_seconds
         fresh.spec.renewTime = base.micro_time(clock.now())
+        before = clock.now()
         try:
-            return await client.update(fresh)
+            renewed = await client.update(fresh)
         except Conflict:
             return await self._renew(None)
+        self._compare_clocks(clock_problem(renewed, before, clock.now()))
+        return renewed
+
+    def _compare_clocks(self, problem: str) -> None:
+        if bool(problem) != bool(self._clock_problem):
+            self._clock_problem = problem
+            self.hurry()
 
     def _new_lease(self) -> coordination.Lease:
         assert self._node is not None

@@ -28,6 +28,17 @@ _PRESSURES = {
     ),
 }
 """Reason and message of each condition, without and with pressure."""
+_PROBLEMS = {
+    "ReadonlyFilesystem": ("FilesystemIsNotReadOnly", "FilesystemIsReadOnly", "Filesystem is not read-only"),
+    "ClockSkew": ("ClockIsInStep", "ClockIsOff", "clock of the node agrees with the API server's"),
+}
+"""Conditions that a node shows from the first time on that there is such a problem."""
+
+
+def aggregate(problems: Sequence[str]) -> str:
+    """Join several problems in upstream's way; one stands for itself."""
+    distinct = list(dict.fromkeys(problems))
+    return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +55,10 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions that hold."""
     volumes_in_use: Sequence[str] | None = None
     """Attached volumes that may be mounted; None to leave what the status says."""
-    not_ready: str = ""
-    """Reason for which pods cannot run, or ""."""
+    not_ready: Sequence[str] = ()
+    """Reasons for which pods cannot run."""
+    problems: Mapping[str, str] = {}
+    """Other problems of the machine, by the type of their condition, each with a sentence."""
 
 
 def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.NodeStatus:
@@ -54,8 +67,13 @@ def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.N
     for type_, texts in _PRESSURES.items():
         is_pressed = type_ in facts.pressures
         conditions.append(_condition(old, type_, ("True" if is_pressed else "False", *texts[is_pressed]), now))
+    known = {condition.type for condition in old.conditions}
+    for type_, (fine, bad, sentence) in _PROBLEMS.items():
+        message = facts.problems.get(type_)
+        if message or type_ in known:
+            conditions.append(_condition(old, type_, ("True", bad, message) if message else ("False", fine, sentence), now))
     if facts.not_ready:
-        ready = ("False", "KubeletNotReady", facts.not_ready)
+        ready = ("False", "KubeletNotReady", aggregate(facts.not_ready))
     else:
         ready = ("True", "KubeletReady", "kubelet is posting ready status")
     conditions.append(_condition(old, "Ready", ready, now))
