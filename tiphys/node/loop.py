@@ -65,7 +65,9 @@ class PodLoop:
         self._begun = False
         self._complete = asyncio.Event()
         """Set once every source of static pods has answered: until then a pod that nobody knows may be one of theirs."""
-        if not awaits_static:
+        if awaits_static:
+            services.static.expect(None)
+        else:
             self._complete.set()
         self._workers: dict[str, PodWorker] = {}
         self._tasks = TaskSet()
@@ -138,6 +140,7 @@ class PodLoop:
         self._static = {pod.metadata.uid: pod for pod in pods}
         if self._begun:
             self._sync_static()
+        self.services.static.expect(self._static.keys() if complete else None)
         if complete:
             self._complete.set()
 

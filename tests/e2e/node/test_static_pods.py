@@ -115,10 +115,11 @@ async def test_a_static_pod_that_has_ended_stays_ended(node: Node, manifests: Pa
     write(manifests, "true", restartPolicy="Never")
     name = await shown(node)
     await node.phase("Succeeded", name)
-    ident = (await node.cri.list_containers())[0].id
+    ident, uid = (await node.cri.list_containers())[0].id, node.pod(name).metadata.uid
     await node.kill()
     await node.start()
     await node.phase("Succeeded", name)
+    assert node.pod(name).metadata.uid == uid
     assert [container.id for container in await node.cri.list_containers()] == [ident]
 
 

@@ -129,7 +129,7 @@ class MirrorPods:
             desired = mirrors.get(_name(pod))
             if desired is not None and pod.metadata.deletionTimestamp is None and is_mirror_of(pod, desired.manifest):
                 kept[_name(pod)] = pod
-            else:
+            elif desired is not None or pod.metadata.deletionTimestamp is not None or not self._static.may_come(_hash(pod)):
                 await self._delete(pod)
         for name, mirror in mirrors.items():
             await self._publish(mirror, kept.get(name))
@@ -179,5 +179,9 @@ def _name(pod: core.Pod) -> tuple[str, str]:
     return pod.metadata.namespace, pod.metadata.name
 
 
+def _hash(mirror: core.Pod) -> str:
+    return mirror.metadata.annotations.get(CONFIG_MIRROR, "")
+
+
 def _shows(mirror: core.Pod, uid: str) -> bool:
-    return mirror.metadata.annotations.get(CONFIG_MIRROR) == uid and mirror.metadata.deletionTimestamp is None
+    return _hash(mirror) == uid and mirror.metadata.deletionTimestamp is None

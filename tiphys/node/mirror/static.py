@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tiphys.api.core import v1 as core
 
@@ -12,11 +12,21 @@ class StaticStatuses:
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[core.Pod, core.PodStatus]] = {}
+        self._expected: Collection[str] | None = ()
         self._listeners: list[Callable[[str], None]] = []
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with the uid of a pod whose status was set, or that is gone."""
+        """Call `listener` with the uid of a pod whose status was set, or that is gone; "" when others are expected."""
         self._listeners.append(listener)
+
+    def expect(self, uids: Collection[str] | None) -> None:
+        """Say which pods the sources have, also those without a status yet; None while a source has not answered."""
+        self._expected = uids
+        self._tell("")
+
+    def may_come(self, uid: str) -> bool:
+        """True if the pod has no status yet, but may have one soon: its mirror pod stays."""
+        return uid not in self._shown and (self._expected is None or uid in self._expected)
 
     def set(self, pod: core.Pod, status: core.PodStatus) -> None:
         """Take the pod's status of now."""

@@ -275,6 +275,24 @@ async def test_the_mirror_of_a_static_pod_comes_back_with_its_status_and_goes_wi
     await publisher.settled(*BOTH)
 
 
+async def test_a_mirror_waits_for_the_first_status_after_a_restart(publisher: Publisher) -> None:
+    pod, other = static_pod(), static_pod("other")
+    for one in (pod, other):
+        publisher.static.set(one, running(one))
+    before = await publisher.settled(*BOTH, "web-n1", "other-n1")
+    await publisher.stop()
+    publisher.static = StaticStatuses()
+    publisher.static.expect(None)
+    await publisher.start()
+    publisher.runs["containerd"] = SECOND
+    await eventually(lambda: publisher.shown()["containerd-n1"].status.containerStatuses[0].restartCount == 1)
+    publisher.static.expect({pod.metadata.uid})
+    await publisher.settled(*BOTH, "web-n1")
+    publisher.static.set(pod, running(pod, 5))
+    await eventually(lambda: publisher.shown()["web-n1"].status.containerStatuses[0].restartCount == 5)
+    assert publisher.shown()["web-n1"].metadata.uid == before["web-n1"].metadata.uid
+
+
 async def test_another_content_makes_another_mirror(publisher: Publisher) -> None:
     pod, other = static_pod(), static_pod(image="img:2")
     publisher.static.set(pod, running(pod))
