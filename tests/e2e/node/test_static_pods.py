@@ -143,7 +143,7 @@ async def test_static_pods_run_without_an_api_server(node: Node, manifests: Path
         await cri.close()
     ident = [container.id for container in await node.cri.list_containers()]
     await node.start()
-    await node.ready(f"web-{node.name}")
+    await node.ready(await shown(node))
     assert [container.id for container in await node.cri.list_containers()] == ident
 
 
