@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -128,11 +129,19 @@ class NodeDaemon:
         async with CriClient(containerd_socket) as cri:
             puller = ImagePuller(cri, cache_dir=settings.image_cache, containerd_socket=containerd_socket)
             kubelet = Kubelet(kubelet_settings, client, cri, clock=self.clock, puller=puller, parts=shown)
+            self._on_power_failure(kubelet.shutdown.begin)
             lending = asyncio.create_task(self._lend_drivers(kubelet), name="drivers of this process")
             try:
                 await kubelet.run()
             finally:
+                self._on_power_failure(None)
                 await cancel_and_wait(lending)
+
+    def _on_power_failure(self, begin: Callable[[], None] | None) -> None:
+        """Let SIGPWR shut the node down. SIGTERM only ends this process: containers go on, and the next one adopts them."""
+        loop = asyncio.get_running_loop()
+        # Without a kubelet it is ignored: by default it would end the process.
+        loop.add_signal_handler(signal.SIGPWR, begin or (lambda: None))
 
     async def _lend_drivers(self, kubelet: Kubelet) -> None:
         if self.local_volumes is not None:

@@ -81,6 +81,13 @@ def _log_interval(text: str) -> float:
     return seconds
 
 
+def _second_or_more(text: str) -> float:
+    seconds = durations.seconds(text)
+    if seconds < 0 or 0 < seconds < 1:
+        raise ValueError(f"{text} must be 0s, or at least 1s")
+    return seconds
+
+
 def _only_seconds(seconds: float) -> Only:
     return Only(_written(seconds), key=durations.seconds)
 
@@ -291,6 +298,33 @@ class UserNamespaces(Struct):
     idsPerPod: int | None = None
 
 
+class PodPriorityPeriod(Struct):
+    """Time at a shutdown for pods from a priority on."""
+
+    priority: int = 0
+    shutdownGracePeriodSeconds: int = 0
+
+
+def _read_periods(periods: list[PodPriorityPeriod]) -> tuple[tuple[int, int], ...]:
+    faults = [
+        (f"[{number}].shutdownGracePeriodSeconds", "it must not be negative")
+        for number, period in enumerate(periods)
+        if period.shutdownGracePeriodSeconds < 0
+    ]
+    known: set[int] = set()
+    for number, period in enumerate(periods):
+        if period.priority in known:
+            faults.append((f"[{number}].priority", f"{period.priority} is there already"))
+        known.add(period.priority)
+    if faults:
+        raise ConfigurationError(faults)
+    return tuple((period.priority, period.shutdownGracePeriodSeconds) for period in periods)
+
+
+def _show_periods(periods: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
+    return [{"priority": priority, "shutdownGracePeriodSeconds": seconds} for priority, seconds in periods]
+
+
 class KubeletConfiguration(Struct):
     """Configuration of a kubelet."""
 
@@ -353,9 +387,11 @@ class KubeletConfiguration(Struct):
     localStorageCapacityIsolation: Annotated[bool | None, Only(True)] = None
     failSwapOn: Annotated[bool | None, Only(False)] = None
     failCgroupV1: Annotated[bool | None, Only(False)] = None
-    shutdownGracePeriod: Annotated[Duration, Only("0s", key=durations.seconds)] = ""
-    shutdownGracePeriodCriticalPods: Annotated[Duration, Only("0s", key=durations.seconds)] = ""
-    shutdownGracePeriodByPodPriority: list[dict[str, Any]] = []
+    shutdownGracePeriod: Annotated[Duration, Sets("kubelet.shutdown_grace", read=_second_or_more, show=_written)] = ""
+    shutdownGracePeriodCriticalPods: Annotated[Duration, Sets("kubelet.shutdown_grace_critical", read=_second_or_more, show=_written)] = ""
+    shutdownGracePeriodByPodPriority: Annotated[
+        list[PodPriorityPeriod], Sets("kubelet.shutdown_grace_by_priority", read=_read_periods, show=_show_periods)
+    ] = []
 
     # Pods
     staticPodPath: Annotated[str, Sets("kubelet.static_pod_path", read=_absolute, show=lambda path: str(path or ""))] = ""

@@ -59,6 +59,8 @@ from tiphys.node.runtime.pleg import Relister
 from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
 from tiphys.node.settings import NodeSettings
+from tiphys.node.shutdown.logind import Logind, is_available
+from tiphys.node.shutdown.manager import ShutdownManager
 from tiphys.node.static.manager import StaticPods
 from tiphys.node.tokens import TokenCache
 from tiphys.node.volumes import mounts
@@ -149,6 +151,7 @@ class Kubelet:
             assigners=Assigners((*assigners, self.devices, *([cpus] if cpus is not None else []))),
             resource_health=[self.devices.health],
             cpus=cpus,
+            shutting_down=asyncio.Event(),
             static=StaticStatuses(),
             unregistered=core.Node(
                 metadata=ObjectMeta(name=settings.name, labels=node_labels(settings)),
@@ -181,6 +184,9 @@ class Kubelet:
         self.devices.on_change = self.registration.hurry
         self.devices.on_health = self.loop.on_health
         self.services.cgroups.owns_cpus = self.services.owns_cpus
+        self.shutdown = ShutdownManager(self.services, self.loop.serving, self.registration.hurry)
+        """Graceful shutdown of the node: `begin` starts it."""
+        self.registration.obstacles.append(self.shutdown.obstacle)
         persistent.in_use.hurry = self.evictions.hurry = self.registration.hurry
         self.upkeep = VolumeUpkeep(persistent, self._serving_pod, self.clock, period=settings.volume_period)
         self.mirrors = MirrorPods(
@@ -226,6 +232,9 @@ class Kubelet:
                 group.create_task(self.mirrors.run(), name="mirror pods")
                 group.create_task(self.static.run(), name="static pods")
                 group.create_task(OomWatch(self.settings.cgroup_parent, self._tell_of_kill).run(), name="kernel log")
+                group.create_task(self.shutdown.run(), name="shutdowns of the node")
+                if self.shutdown.periods and is_available():
+                    group.create_task(self._logind().run(), name="shutdowns of systemd")
                 group.create_task(rotate_logs(self.services), name="log rotation")
                 group.create_task(enforce(self.services), name="limits of reserves")
                 group.create_task(self.garbage.run(), name="garbage collection")
@@ -285,6 +294,10 @@ class Kubelet:
 
     def _on_probe(self, uid: str) -> None:
         self.loop.on_probe(uid)
+
+    def _logind(self) -> Logind:
+        shutdown = self.shutdown
+        return Logind(shutdown.seconds, self.clock, shutdown.begin, shutdown.cancel, shutdown.finished)
 
     def _show_static(self, pods: Sequence[core.Pod], complete: bool) -> None:
         self.loop.set_static(pods, complete)

@@ -89,6 +89,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     nodes: Informer[core.Node]
     """Of this node only."""
     sysctls: AllowedSysctls
+    shutting_down: asyncio.Event
+    """Set while the node is about to be shut down."""
     static: StaticStatuses
     unregistered: core.Node
     """The Node as this machine registers it: static pods are admitted by it while the API server is away."""
@@ -153,6 +155,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
 
     async def rejection(self, pod: core.Pod) -> Rejection | None:
         """Return why the node rejects a pod, or None. A node whose labels do not match is read again: the scheduler may know newer ones."""
+        if self.shutting_down.is_set():
+            return Rejection("NodeShutdown", "Pod was rejected as the node is shutting down.")
         pressed = under_pressure(pod, self.pressure.conditions)
         if pressed is not None:
             return pressed

@@ -208,6 +208,12 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     file_check: float = 20.0
     """Seconds between looks at the manifests, besides those at changes that the kernel reports."""
     http_check: float = 20.0
+    shutdown_grace: float = 0.0
+    """Seconds by which a shutdown of the machine is delayed for its pods to end; 0 for none."""
+    shutdown_grace_critical: float = 0.0
+    """The last part of these seconds, which critical pods have."""
+    shutdown_grace_by_priority: tuple[tuple[int, int], ...] = ()
+    """Instead of both: priorities, each with the seconds for pods of at least this priority."""
     lease_seconds: int = 40
     status_period: float = 10.0
     status_report: float = 300.0
@@ -222,6 +228,12 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
         if self.image_max_age and self.image_max_age <= self.image_min_age:
             longest, shortest = duration_text(self.image_max_age), duration_text(self.image_min_age)
             faults.append(f"imageMaximumGCAge ({longest}) must be longer than imageMinimumGCAge ({shortest})")
+        grace, critical = self.shutdown_grace, self.shutdown_grace_critical
+        if self.shutdown_grace_by_priority and (grace or critical):
+            faults.append("shutdownGracePeriodByPodPriority and shutdownGracePeriod exclude each other: set one of them")
+        elif critical > grace:
+            part = f"shutdownGracePeriodCriticalPods ({duration_text(critical)})"
+            faults.append(f"{part} must not be longer than shutdownGracePeriod ({duration_text(grace)}), which it is a part of")
         return faults
 
 

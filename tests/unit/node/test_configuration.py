@@ -90,6 +90,8 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "nodeStatusUpdateFrequency": "20s",
             "nodeStatusReportFrequency": "10m",
             "nodeLeaseDurationSeconds": 60,
+            "shutdownGracePeriod": "1m30s",
+            "shutdownGracePeriodCriticalPods": "30s",
             "staticPodPath": "/manifests",
             "staticPodURL": "https://192.0.2.1/pods",
             "staticPodURLHeader": {"Authorization": ["Bearer a"]},
@@ -151,6 +153,8 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         status_period=20.0,
         status_report=600.0,
         lease_seconds=60,
+        shutdown_grace=90.0,
+        shutdown_grace_critical=30.0,
         static_pod_path=Path("/manifests"),
         static_pod_url="https://192.0.2.1/pods",
         static_pod_url_header={"Authorization": ("Bearer a",)},
@@ -265,6 +269,11 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         ({"nodeStatusUpdateFrequency": "-1s"}, "nodeStatusUpdateFrequency: -1s must be longer than 0s"),
         ({"resolvConf": "/gone"}, "resolvConf: file /gone does not exist"),
         ({"allowedUnsafeSysctls": ["kernel.pid_max"]}, "allowedUnsafeSysctls: "),
+        ({"shutdownGracePeriod": "100ms"}, "shutdownGracePeriod: 100ms must be 0s, or at least 1s"),
+        (
+            {"shutdownGracePeriodByPodPriority": [{"priority": 1}, {"priority": 1}]},
+            "shutdownGracePeriodByPodPriority[1].priority: 1 is there already",
+        ),
         ({"staticPodPath": "here"}, "staticPodPath: here is not an absolute path"),
         ({"staticPodURL": "here"}, "staticPodURL: here is not a URL such as https://192.0.2.1/pods.yaml"),
         ({"staticPodURLHeader": {"a b": ["c"]}}, "staticPodURLHeader[a b]: it is not the name of a header"),
@@ -346,3 +355,29 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
 def test_thresholds_fit_together(tmp_path: Path, document: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         read(tmp_path, document).check()
+
+
+def test_times_of_shutdowns_by_priority(tmp_path: Path) -> None:
+    listed = [{"priority": 0, "shutdownGracePeriodSeconds": 20}, {"priority": 1000, "shutdownGracePeriodSeconds": 10}]
+    settings = read(tmp_path, {"shutdownGracePeriodByPodPriority": listed})
+    assert settings.kubelet.shutdown_grace_by_priority == ((0, 20), (1000, 10))
+    assert settings.kubelet.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"shutdown_grace": 10.0, "shutdown_grace_critical": 20.0},
+            "shutdownGracePeriodCriticalPods (20s) must not be longer than shutdownGracePeriod (10s), which it is a part of",
+        ),
+        (
+            {"shutdown_grace": 10.0, "shutdown_grace_by_priority": ((0, 1),)},
+            "shutdownGracePeriodByPodPriority and shutdownGracePeriod exclude each other: set one of them",
+        ),
+    ],
+)
+def test_times_of_shutdowns_that_exclude_each_other(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        ClusterSettings(data_dir="/d", kubelet=KubeletOptions(**options)).check()
+    assert str(caught.value) == message
