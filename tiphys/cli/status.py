@@ -36,9 +36,9 @@ def command(data_dir: Path) -> None:
         click.echo(line)
     if volumes := _describe_volumes(settings):
         click.echo(f"storage  {volumes}")
-    for late in late_certificates(settings, LoopClock().now()):
+    for late, log in late_certificates(settings, LoopClock().now()):
         healthy = False
-        click.echo(f"certs    {late}: renewal has failed, see {settings.log_dir / 'server.log'}")
+        click.echo(f"certs    {late}: renewal has failed, see {settings.log_dir / log}")
     if not healthy or any("NotReady" in line or "unreachable" in line for line in report):
         raise SystemExit(1)
 

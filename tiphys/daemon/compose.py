@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tiphys.apiserver.settings import ApiServerSettings
 from tiphys.daemon.pki import Pki
 from tiphys.daemon.settings import ClusterSettings
+from tiphys.node.certificates.store import SERVING
 from tiphys.node.hollow.settings import HollowSettings
 from tiphys.node.settings import NodeSettings
 from tiphys.settings.option import extended
@@ -42,14 +43,17 @@ def api_server(settings: ClusterSettings, files: Pki, *, advertise: str) -> ApiS
 def kubelet_settings(settings: ClusterSettings, *, socket: str, state: Path) -> NodeSettings:
     """Return the settings of the kubelet. `socket` and `state` are containerd's."""
     kubelet, certificates = settings.kubelet, settings.dir / "pki"
+    certificate, key = serving_bootstrap(settings)
+    if kubelet.server_tls_bootstrap:
+        certificate = key = settings.node_pki_dir / f"{SERVING}-current.pem"
     return extended(
         NodeSettings,
         kubelet,
         name=settings.node_name,
         root=settings.node_dir,
         healthz_port=settings.healthz_port,
-        tls_cert=kubelet.tls_cert or certificates / "kubelet-server.crt",
-        tls_key=kubelet.tls_key or certificates / "kubelet-server.key",
+        tls_cert=certificate,
+        tls_key=key,
         client_ca=kubelet.client_ca or certificates / "ca.crt",
         cluster_dns=kubelet.cluster_dns or (settings.network.dns_address,),
         domain=settings.network.domain,
@@ -57,6 +61,12 @@ def kubelet_settings(settings: ClusterSettings, *, socket: str, state: Path) -> 
         containerd_socket=socket,
         containerd_state=state,
     )
+
+
+def serving_bootstrap(settings: ClusterSettings) -> tuple[Path, Path]:
+    """Return the files of the serving certificate and its key that the kubelet has without a request."""
+    kubelet, certificates = settings.kubelet, settings.dir / "pki"
+    return kubelet.tls_cert or certificates / "kubelet-server.crt", kubelet.tls_key or certificates / "kubelet-server.key"
 
 
 def hollow(settings: ClusterSettings) -> HollowSettings:

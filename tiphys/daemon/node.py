@@ -22,8 +22,9 @@ from tiphys.api.well_known import LOCAL_PATH_DRIVER, NFS_DRIVER
 from tiphys.client.client import Client
 from tiphys.csi.driver import Lent
 from tiphys.daemon import compose, nfs_storage
-from tiphys.daemon.credentials import wait_for_client
+from tiphys.daemon.credentials import wait_for_kubeconfig
 from tiphys.daemon.local_storage import driver_of, provision
+from tiphys.daemon.node_certificates import NodeCertificates
 from tiphys.daemon.settings import ClusterSettings
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class NodeDaemon:
         """Driver of volumes on this machine's disk, which the provisioner and the kubelet share."""
         self._shown = asyncio.Event()
         """Set once the API shows that driver on the node."""
+        self.certificates = NodeCertificates(settings, clock=self.clock, rng=self.rng)
+        """Certificates that the kubelet requests for itself."""
         self.nfs_volumes = nfs_storage.driver_of(settings) if settings.local_storage.enabled else None
         """Driver of volumes on NFS shares."""
 
@@ -59,9 +62,11 @@ class NodeDaemon:
         if ready is None:
             return
         containerd, client = ready
+        certificates = self.certificates
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("containerd", containerd.supervise),
             ("kubelet", lambda: self._run_kubelet(client, containerd)),
+            *((f"certificate {name}", manager.run) for name, manager in certificates.managers(client).items()),
             ("network", lambda: self._configure_network(client)),
             ("proxy", lambda: self._run_proxy(client)),
             ("dns", lambda: self._run_dns(client)),
@@ -92,7 +97,10 @@ class NodeDaemon:
         containerd = ContainerdSupervisor(settings.containerd_dir, settings.run_dir, clock=self.clock)
         await containerd.start()
         await ensure_images([PAUSE], cache_dir=settings.image_cache, containerd_socket=containerd.socket_path)
-        client = await wait_for_client(settings.dir / "node.kubeconfig", clock=self.clock, rng=self.rng)
+        kubeconfig = settings.dir / "node.kubeconfig"
+        await wait_for_kubeconfig(kubeconfig, clock=self.clock)
+        await asyncio.to_thread(self.certificates.prepare)
+        client = self.certificates.client(kubeconfig)
         if settings.kubelet.static_pod_path is not None or settings.kubelet.static_pod_url:
             # Static pods run without the API server, which may be one of them.
             return containerd, client

@@ -114,14 +114,20 @@ class Pki:
 
     def ending(self, now: datetime) -> list[tuple[str, datetime]]:
         """Certificates that end within `WARN_BEFORE` or have ended, by file name, with the moment: renewing them has failed for months."""
-        ends = [(path.name, certificate.not_valid_after_utc) for path, certificate in self._certificates()]
-        return [(name, end) for name, end in ends if end - now < WARN_BEFORE]
+        return ending(self.directory.glob("*.crt"), now)
 
     def _certificates(self) -> Iterable[tuple[Path, x509.Certificate]]:
         for path in sorted(self.directory.glob("*.crt")):
             certificate = _read_certificate(path)
             if certificate is not None:
                 yield path, certificate
+
+
+def ending(files: Iterable[Path], now: datetime) -> list[tuple[str, datetime]]:
+    """Return the certificates in PEM files that end within `WARN_BEFORE` or have ended, by file name, with the moment."""
+    certificates = ((path.name, _read_certificate(path)) for path in sorted(files))
+    ends = [(name, certificate.not_valid_after_utc) for name, certificate in certificates if certificate is not None]
+    return [(name, end) for name, end in ends if end - now < WARN_BEFORE]
 
 
 def ensure(directory: Path, now: datetime, *, names: Names, nodes: Sequence[str] = ()) -> Pki:

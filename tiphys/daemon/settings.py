@@ -137,6 +137,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         return self.dir / "node"
 
     @property
+    def node_pki_dir(self) -> Path:
+        """Directory of the certificates that the kubelet requests for itself."""
+        return self.node_dir / "pki"
+
+    @property
     def local_storage_dir(self) -> Path:
         """Directory of volumes on this machine's disk."""
         return self.local_storage.directory or self.dir / "storage"

@@ -341,8 +341,8 @@ class KubeletConfiguration(Struct):
     tlsCipherSuites: list[str] = []
     tlsCurvePreferences: list[int] = []
     tlsMinVersion: Annotated[str, Only("VersionTLS12")] = ""
-    rotateCertificates: bool = False
-    serverTLSBootstrap: bool = False
+    rotateCertificates: Annotated[bool, Sets("kubelet.rotate_certificates")] = False
+    serverTLSBootstrap: Annotated[bool, Sets("kubelet.server_tls_bootstrap")] = False
     authentication: Authentication = field(default_factory=Authentication)
     authorization: Authorization = field(default_factory=Authorization)
     healthzPort: Annotated[int | None, Sets("kubelet.healthz_port", show=lambda port: port or 0)] = None

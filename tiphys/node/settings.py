@@ -69,6 +69,10 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     client_ca: Path | None = None
     """The authority of the certificates that callers of the kubelet's server must show."""
+    rotate_certificates: bool = False
+    """True if the kubelet requests its client certificate for itself and renews it."""
+    server_tls_bootstrap: bool = False
+    """True if the kubelet requests its serving certificate, too; somebody has to approve each request."""
     cluster_dns: Annotated[
         tuple[str, ...],
         Option("--cluster-dns", "Addresses of the DNS servers that pods use.", metavar="ADDRESS,...", default="cluster DNS"),

@@ -1,4 +1,4 @@
-"""NodeRestriction: a node changes itself, its lease and the pods bound to it, and asks for tokens of those pods only.
+"""NodeRestriction: a node changes itself, its lease and its pods, and asks for tokens of those pods and for certificates of its own only.
 
 The Node authorizer has looked at verbs and names; this plugin looks at the objects. ("Admission Control in Kubernetes: NodeRestriction")
 """
@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from tiphys.api import well_known
 from tiphys.api.authentication.v1 import TokenRequest
+from tiphys.api.certificates.certificate_signing_request import Unreadable, read_request
+from tiphys.api.certificates.v1 import CertificateSigningRequest
 from tiphys.api.coordination.v1 import Lease
 from tiphys.api.core import v1 as core
+from tiphys.api.helpers.certificates import KUBELET_CLIENT, KUBELET_SERVING, common_name
 from tiphys.api.helpers.pod_claims import claim_name
 from tiphys.api.machinery.errors import NotFound
 from tiphys.api.machinery.scheme import Kind
@@ -55,6 +58,7 @@ class NodeRestriction(AdmissionPlugin):
             core.ServiceAccount: self._token,
             Lease: self._lease,
             CSINode: self._csi_node,
+            CertificateSigningRequest: self._signing_request,
         }
 
     def handles(self, kind: Kind[Any], operation: Operation, subresource: str) -> bool:
@@ -108,6 +112,22 @@ class NodeRestriction(AdmissionPlugin):
         for resource, _, _ in pod_references(pod):
             if resource != "pods":
                 raise request.forbidden(f'node "{node}" can not create pods that reference {resource}')
+
+    @staticmethod
+    def _signing_request(request: AdmissionRequest, node: str) -> None:
+        """Refuse certificates of other nodes; the signers check the rest."""
+        if request.operation != "CREATE" or request.subresource:
+            return
+        csr = request.object
+        assert isinstance(csr, CertificateSigningRequest)
+        if csr.spec.signerName not in (KUBELET_CLIENT, KUBELET_SERVING):
+            return
+        try:
+            name = common_name(read_request(csr.spec.request))
+        except Unreadable as error:
+            raise request.forbidden(f"unable to parse csr: {error}") from None
+        if name != f"system:node:{node}":
+            raise request.forbidden(f"can only create a node CSR with CN=system:node:{node}")
 
     @staticmethod
     def _pod_status(request: AdmissionRequest, node: str) -> None:

@@ -238,6 +238,11 @@ CLUSTER_BINDINGS: Final[Mapping[str, tuple[str, str]]] = {
     "system:node": ("system:node", ""),
     "tiphys:kubelet-api-admin": ("system:kubelet-api-admin", "User kube-apiserver-kubelet-client"),
     "tiphys:node-network": ("tiphys:node-network", "Group system:nodes"),
+    # As kubeadm binds it: nodes get the successors of their client certificates without a person ("TLS bootstrapping").
+    "tiphys:node-certificate-renewal": (
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        "Group system:nodes",
+    ),
     "tiphys:local-path-provisioner": ("tiphys:local-path-provisioner", f"Group {LOCAL_PATH_USERS}"),
     "system:service-account-issuer-discovery": ("system:service-account-issuer-discovery", "Group system:serviceaccounts"),
     **{

@@ -149,15 +149,14 @@ async def test_signs_approved_requests(signing: Cluster) -> None:
         assert not (await client.get(CertificateSigningRequest, "foreign")).status.certificate
 
 
-async def test_nodes_get_their_next_certificate_without_being_asked_about(signing: Cluster) -> None:
-    role = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
-    ref = RoleRef(apiGroup="rbac.authorization.k8s.io", kind="ClusterRole", name=role)
-    await signing.client.create(
-        ClusterRoleBinding(metadata=ObjectMeta(name="renew"), roleRef=ref, subjects=[Subject(kind="Group", name="system:nodes")])
-    )
+async def test_nodes_get_their_next_certificate_without_a_person(signing: Cluster) -> None:
     node = signing.client_for("system:node:n1", "system:nodes")
     async with signing.controllers():
-        await node.create(signing_request(request_pem("system:node:n2", ["system:nodes"]), KUBELET_CLIENT, CLIENT, name="other"))
+        other = signing_request(request_pem("system:node:n2", ["system:nodes"]), KUBELET_CLIENT, CLIENT, name="other")
+        with pytest.raises(Forbidden, match=r"can only create a node CSR with CN=system:node:n1"):
+            await node.create(other)
+        stranger = await _grant(signing, "stranger", rule(["create"], ["certificatesigningrequests"]))
+        await stranger.create(other)
         await node.create(signing_request(request_pem("system:node:n1", ["system:nodes"]), KUBELET_CLIENT, CLIENT, name="own"))
         certificate = await _issued(signing.client, "own")
         assert certificate.subject.rfc4514_string() == "CN=system:node:n1,O=system:nodes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -38,6 +39,20 @@ def test_doctor_warns(tmp_path: Path, days: int, phrase: str) -> None:
 
 def test_doctor_says_nothing_before_the_first_start(tmp_path: Path) -> None:
     assert list(certificates.check(ClusterSettings(data_dir=str(tmp_path)))) == []
+
+
+@pytest.mark.parametrize("days", [330, 340])
+def test_names_certificates_that_the_node_requested(tmp_path: Path, days: int) -> None:
+    settings = settings_with(tmp_path, age=timedelta())
+    old = pki.ensure(tmp_path / "old", NOW - timedelta(days=days), names=pki.Names(), nodes=["helm"]).pair("node").cert.read_bytes()
+    settings.node_pki_dir.mkdir(parents=True)
+    for name in ("kubelet-client", "kubelet-server"):
+        (settings.node_pki_dir / f"{name}-current.pem").write_bytes(old)
+    assert certificates.late_certificates(settings, NOW) == []
+    kubelet = msgspec.structs.replace(settings.kubelet, server_tls_bootstrap=True)
+    (result,) = certificates.check(msgspec.structs.replace(settings, kubelet=kubelet))
+    assert (result.status, "kubelet-server-current.pem expires on" in result.message) == (("warn", True) if days == 340 else ("ok", False))
+    assert "kubelet-client" not in result.message
 
 
 def test_status_names_them(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Certificates that a kubelet requests for itself and renews while it runs."""
