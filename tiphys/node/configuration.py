@@ -428,7 +428,7 @@ class KubeletConfiguration(Struct):
     podPidsLimit: Annotated[int | None, Sets("kubelet.pod_max_pids")] = None
     allowedUnsafeSysctls: Annotated[list[str], Sets("kubelet.allowed_unsafe_sysctls")] = []
     protectKernelDefaults: bool = False
-    seccompDefault: Annotated[bool | None, Only(False)] = None
+    seccompDefault: Annotated[bool | None, Sets("kubelet.seccomp_default")] = None
     singleProcessOOMKill: Annotated[bool | None, Sets("kubelet.single_process_oom_kill")] = None
     oomScoreAdj: int | None = None
     maxOpenFiles: int = 0

@@ -55,6 +55,7 @@ from tiphys.node.resources.assigner import Assigner
 from tiphys.node.resources.assigners import Assigners
 from tiphys.node.resources.cpu.reconciler import CpuReconciler
 from tiphys.node.runtime import containerd_events
+from tiphys.node.runtime.features import KnownFeatures
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.serve.endpoints.health import HealthServer
 from tiphys.node.services import NodeServices
@@ -143,6 +144,7 @@ class Kubelet:
             cluster_services=self.informers.of(core.Service),
             machine=size,
             memory=machine.memory_rules(settings, size),
+            features=KnownFeatures(cri),
             nodes=nodes,
             sysctls=AllowedSysctls.of(settings.allowed_unsafe_sysctls),
             admitted=Admitted(settings.root),
@@ -211,6 +213,7 @@ class Kubelet:
         """Serve until cancelled. Raises OSError when the server's port is taken, or control groups or mounts cannot be made."""
         await asyncio.to_thread(self._prepare)
         await self.services.images.start()
+        await self.services.features.load()
         # Before the Node's status is written, which names what may be mounted.
         records = self.services.volumes.persistent.records
         await records.load()

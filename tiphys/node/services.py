@@ -35,6 +35,7 @@ from tiphys.node.pulls.puller import ImagePuller
 from tiphys.node.resources.assigner import Refused
 from tiphys.node.resources.assigners import Assigners
 from tiphys.node.resources.cpu.manager import CpuManager
+from tiphys.node.runtime.features import KnownFeatures
 from tiphys.node.runtime.pleg import Relister
 from tiphys.node.settings import NodeSettings
 from tiphys.node.static.annotations import is_static
@@ -77,6 +78,8 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     cluster_services: Informer[core.Service]
     machine: Machine
     memory: MemoryRules
+    features: KnownFeatures
+    """Features of the runtime."""
     allocations: Allocations
     admitted: Admitted
     pressure: Shown

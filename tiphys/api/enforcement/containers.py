@@ -55,14 +55,9 @@ CONTAINERS = Section(
             core.VolumeMount, "subPath subPathExpr", "node.volumes.manager", "node.volumes.subpath",
             text="Of every kind of volume; links do not lead out of it.",
         ),
-        *enforced(core.VolumeMount, "recursiveReadOnly", "node.pod.status", case="Disabled, IfPossible"),
-        *warned(
-            core.VolumeMount, "recursiveReadOnly", "is not supported by the container runtime, the container will not start",
-            {
-                **_container(volumeMounts=[{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": "Enabled"}]),
-                "volumes": [{"name": "v", "emptyDir": {}}],
-            },
-            case="Enabled", when=lambda mount: mount.recursiveReadOnly == "Enabled",
+        *enforced(
+            core.VolumeMount, "recursiveReadOnly", "node.container.config", "node.pod.status",
+            text="With containerd 2.0 and later; with others `Enabled` keeps the container from starting.",
         ),
         *enforced(
             core.Probe, "initialDelaySeconds timeoutSeconds periodSeconds successThreshold failureThreshold", "node.container.probes",

@@ -56,11 +56,9 @@ SECURITY = Section(
             core.PodSecurityContext, "fsGroupChangePolicy", "node.volumes.mounter",
             text="Counts for volumes of claims and drivers; the node's own kinds of volumes always get the group.",
         ),
-        *enforced(core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admit", case="Merge"),
-        *warned(
-            core.PodSecurityContext, "supplementalGroupsPolicy", "the nodes of this cluster do not support Strict, the pod will fail",
-            {"securityContext": {"supplementalGroupsPolicy": "Strict"}},
-            case="Strict", when=lambda context: context.supplementalGroupsPolicy == "Strict",
+        *enforced(
+            core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admit", "node.container.security",
+            text="With containerd 2.0 and later; nodes with others reject pods with `Strict`.",
         ),
         *enforced(
             core.PodSecurityContext, "sysctls", "node.pod.admit", "node.container.config",

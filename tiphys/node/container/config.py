@@ -54,6 +54,10 @@ class Inputs(msgspec.Struct, frozen=True):
     """Device files of volumes: path on the host, path inside, permissions."""
     grant: Grant = _NOTHING
     """Parts of the machine that were assigned to the container."""
+    recursive_read_only: bool = False
+    """True if the runtime can make mounts read-only all the way down."""
+    seccomp_default: bool = False
+    """True if containers without a profile get the runtime's."""
 
 
 def spec_hash(container: AnyContainer) -> str:
@@ -156,6 +160,7 @@ def container_config(pod: core.Pod, container: AnyContainer, start: Start, input
                 image_uid=inputs.image_uid,
                 image_user=inputs.image_user,
                 seccomp_root=inputs.seccomp_root,
+                seccomp_default=inputs.seccomp_default,
                 target_id=inputs.target_id,
                 groups=inputs.groups,
             ),
@@ -197,9 +202,6 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
     for mount, path in zip(container.volumeMounts, inputs.mount_paths, strict=True):
         if path is None:
             continue
-        if mount.recursiveReadOnly == "Enabled":
-            why = f'volume "{mount.name}" requested recursive read-only mode, but it is not supported by the runtime'
-            raise ConfigError(f"failed to resolve recursive read-only mode: {why}")
         volume = next((one for one in pod.spec.volumes if one.name == mount.name), None)
         readonly = mount.readOnly or (volume is not None and forced_readonly(volume))
         if volume is not None and volume.image is not None:
@@ -210,6 +212,7 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
                 host_path=path,
                 container_path=mount.mountPath if mount.mountPath.startswith("/") else f"/{mount.mountPath}",
                 readonly=readonly,
+                recursive_read_only=_is_recursive(mount, supported=inputs.recursive_read_only) and readonly,
                 propagation=_PROPAGATION[mount.mountPropagation],
             )
         )
@@ -224,6 +227,14 @@ def _mounts(pod: core.Pod, container: AnyContainer, inputs: Inputs) -> list[pb.M
     if inputs.message_path and message not in taken:
         mounts.append(pb.Mount(host_path=inputs.message_path, container_path=message))
     return mounts
+
+
+def _is_recursive(mount: core.VolumeMount, *, supported: bool) -> bool:
+    """Return whether mounts below a mount are to be read-only, too. Raises ConfigError if that is required and impossible."""
+    if mount.recursiveReadOnly == "Enabled" and not supported:
+        why = f'volume "{mount.name}" requested recursive read-only mode, but it is not supported by the runtime'
+        raise ConfigError(f"failed to resolve recursive read-only mode: {why}")
+    return supported and mount.recursiveReadOnly in ("Enabled", "IfPossible")
 
 
 def forced_readonly(volume: core.Volume) -> bool:

@@ -44,6 +44,10 @@ def _seccomp(profile: core.SeccompProfile | None, root: str) -> pb.SecurityProfi
     return pb.SecurityProfile(profile_type=kinds.Localhost, localhost_ref=f"{root}/{profile.localhostProfile}")
 
 
+def _groups_policy(context: core.PodSecurityContext) -> pb.SupplementalGroupsPolicy:
+    return pb.Strict if context.supplementalGroupsPolicy == "Strict" else pb.Merge
+
+
 def _apparmor(profile: core.AppArmorProfile | None) -> pb.SecurityProfile | None:
     if profile is None:
         return None
@@ -69,6 +73,7 @@ def sandbox_security(pod: core.Pod, *, seccomp_root: str = "") -> pb.LinuxSandbo
         namespace_options=namespaces(pod),
         privileged=any(is_privileged(container) for container in everyone),
         supplemental_groups=_groups(context),
+        supplemental_groups_policy=_groups_policy(context),
         # The pause process itself: always under the runtime's default profile.
         seccomp=pb.SecurityProfile(profile_type=pb.SecurityProfile.ProfileType.RuntimeDefault),
     )
@@ -88,6 +93,7 @@ def container_security(
     image_uid: int | None,
     image_user: str,
     seccomp_root: str = "",
+    seccomp_default: bool = False,
     target_id: str = "",
     groups: Sequence[int] = (),
 ) -> pb.LinuxContainerSecurityContext:
@@ -96,6 +102,7 @@ def container_security(
     own = container.securityContext or core.SecurityContext()
     user = own.runAsUser if own.runAsUser is not None else outer.runAsUser
     group = own.runAsGroup if own.runAsGroup is not None else outer.runAsGroup
+    default = core.SeccompProfile(type="RuntimeDefault") if seccomp_default else None
     unmasked = own.procMount == "Unmasked"
     present = _groups(outer)
     result = pb.LinuxContainerSecurityContext(
@@ -104,9 +111,10 @@ def container_security(
         readonly_rootfs=bool(own.readOnlyRootFilesystem),
         no_new_privs=own.allowPrivilegeEscalation is False,
         supplemental_groups=[*present, *(one for one in groups if one not in present)],
+        supplemental_groups_policy=_groups_policy(outer),
         masked_paths=() if unmasked else MASKED_PATHS,
         readonly_paths=() if unmasked else READONLY_PATHS,
-        seccomp=_seccomp(own.seccompProfile or outer.seccompProfile, seccomp_root),
+        seccomp=_seccomp(own.seccompProfile or outer.seccompProfile or default, seccomp_root),
         apparmor=_apparmor(own.appArmorProfile or outer.appArmorProfile),
     )
     if own.capabilities is not None:

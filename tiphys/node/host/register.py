@@ -163,6 +163,7 @@ class NodeRegistration:
             images=await self._list_images(),
             pressures=services.pressure.conditions,
             volumes_in_use=services.volumes.persistent.in_use.names(),
+            features=services.features.latest,
             not_ready=not_ready,
             problems=problems,
         )
@@ -172,6 +173,7 @@ class NodeRegistration:
         """Return why the runtime cannot run pods, and its name and version."""
         try:
             status = await self.services.cri.status()
+            self.services.features.update(status)
             known = self._info.containerRuntimeVersion if self._info is not None else ""
             if not known or known.endswith("unknown"):
                 version = await self.services.cri.version()

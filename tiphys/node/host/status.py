@@ -10,6 +10,7 @@ import msgspec
 
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import base
+from tiphys.node.runtime.features import RuntimeFeatures
 
 MAX_IMAGES = 50
 
@@ -55,6 +56,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions that hold."""
     volumes_in_use: Sequence[str] | None = None
     """Attached volumes that may be mounted; None to leave what the status says."""
+    features: RuntimeFeatures = RuntimeFeatures()
     not_ready: Sequence[str] = ()
     """Reasons for which pods cannot run."""
     problems: Mapping[str, str] = {}
@@ -89,7 +91,8 @@ def node_status(old: core.NodeStatus, facts: NodeFacts, now: datetime) -> core.N
         images=list(facts.images),
         volumesInUse=old.volumesInUse if facts.volumes_in_use is None else list(facts.volumes_in_use),
         volumesAttached=old.volumesAttached,
-        runtimeHandlers=[core.NodeRuntimeHandler(name="")],
+        runtimeHandlers=facts.features.node_handlers(),
+        features=core.NodeFeatures(supplementalGroupsPolicy=facts.features.supplemental_groups_policy),
     )
 
 

@@ -361,6 +361,7 @@ class PodActions:
         self, pod: core.Pod, container: AnyContainer, start: Start, image: ImageInfo, volumes: dict[str, Path], sources: Sources
     ) -> pb.ContainerConfig:
         paths = self.services.volumes.paths(pod.metadata.uid)
+        box = self.services.relister.get(pod.metadata.uid).sandbox
         message = paths.message(start.name, start.attempt)
         try:
             files = await self.services.volumes.env_files(pod, container, volumes)
@@ -381,6 +382,8 @@ class PodActions:
                 groups=self.services.volumes.persistent.groups(pod.metadata.uid),
                 devices=devices(pod, container, volumes),
                 grant=await self.services.assigners.prepare(pod, container),
+                recursive_read_only=self.services.features.latest.of(box.handler if box else "").recursive_read_only,
+                seccomp_default=self.services.settings.seccomp_default,
             )
             return container_config(pod, container, start, inputs)
         except (ConfigError, FieldPathError, VolumeError, Refused) as error:

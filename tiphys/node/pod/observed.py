@@ -15,6 +15,14 @@ from tiphys.node.names import ContainerKind
 State = Literal["created", "running", "exited", "unknown"]
 
 
+class User(msgspec.Struct, frozen=True):
+    """User and groups of a process."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
 class SeenContainer(msgspec.Struct, frozen=True):
     """One container, alive or dead."""
 
@@ -36,6 +44,8 @@ class SeenContainer(msgspec.Struct, frozen=True):
     kind: ContainerKind = "main"
     grace: int | None = None
     log_path: str = ""
+    user: User | None = None
+    """User of its first process; None where the runtime does not report it (before containerd 2.0)."""
 
     @property
     def failed(self) -> bool:
@@ -51,6 +61,8 @@ class SeenSandbox(msgspec.Struct, frozen=True):
     ready: bool
     created: float = 0.0
     ips: tuple[str, ...] = ()
+    handler: str = ""
+    """Handler of the runtime that made it, "" for the default one."""
 
 
 class Observed(msgspec.Struct, frozen=True):

@@ -66,6 +66,8 @@ class Facts(msgspec.Struct, frozen=True):
     """By container id: the resources that are in force, where they may differ from those that are allocated."""
     health: Mapping[str, list[core.ResourceStatus]] = {}
     """By container name: the health of the devices that were assigned to it (KEP-4680)."""
+    recursive_read_only: bool = False
+    """True if the runtime can make the pod's mounts read-only all the way down."""
     resize: Sequence[core.PodCondition] = ()
     """Conditions of a change of resources."""
 
@@ -140,7 +142,8 @@ def _container_status(
         imageID=seen.image_ref,
         containerID=f"containerd://{seen.id}",
         restartCount=seen.attempt,
-        volumeMounts=_mounts(container),
+        volumeMounts=_mounts(container, facts),
+        user=_user(seen),
     )
     # Always there for what runs: it says that the node can resize.
     force = facts.applied.get(seen.id, container.resources) if seen.state == "running" else container.resources
@@ -178,7 +181,7 @@ def _never_seen(pod: core.Pod, container: AnyContainer, facts: Facts, old: core.
         image=container.image,
         started=False,
         state=core.ContainerState(waiting=core.ContainerStateWaiting(reason=waiting.reason, message=waiting.message)),
-        volumeMounts=_mounts(container),
+        volumeMounts=_mounts(container, facts),
     )
     if old is not None:
         status.restartCount = old.restartCount
@@ -220,16 +223,27 @@ def _has_initialized(pod: core.Pod, status: core.PodStatus) -> bool:
     return any(end is not None and end.exitCode == 0 for end in (last.state.terminated, last.lastState.terminated))
 
 
-def _mounts(container: AnyContainer) -> list[core.VolumeMountStatus]:
+def _mounts(container: AnyContainer, facts: Facts) -> list[core.VolumeMountStatus]:
     return [
         core.VolumeMountStatus(
             name=mount.name,
             mountPath=mount.mountPath,
             readOnly=mount.readOnly,
-            recursiveReadOnly="Disabled" if mount.readOnly else None,
+            recursiveReadOnly=_recursion(mount, facts) if mount.readOnly else None,
         )
         for mount in container.volumeMounts
     ]
+
+
+def _user(seen: SeenContainer) -> core.ContainerUser | None:
+    if seen.user is None:
+        return None
+    linux = core.LinuxContainerUser(uid=seen.user.uid, gid=seen.user.gid, supplementalGroups=list(seen.user.groups))
+    return core.ContainerUser(linux=linux)
+
+
+def _recursion(mount: core.VolumeMount, facts: Facts) -> str:
+    return "Enabled" if facts.recursive_read_only and mount.recursiveReadOnly in ("Enabled", "IfPossible") else "Disabled"
 
 
 def _is_init(pod: core.Pod, container: AnyContainer) -> bool:

@@ -203,6 +203,7 @@ class PodWorker:
         """Work out the status and have it written if it differs."""
         if self.pod is None or self.life.state in ("removed", "gone") or (self.life.state == "syncing" and not self._admitted):
             return
+        box = self.seen.sandbox
         facts = Facts(
             seen=self.seen,
             verdicts=self.services.probes.verdicts(self.seen),
@@ -216,6 +217,7 @@ class PodWorker:
             adopted=self.adopted,
             applied=self.applied,
             health=self.services.health(self.pod),
+            recursive_read_only=self.services.features.latest.of(box.handler if box else "").recursive_read_only,
             resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())

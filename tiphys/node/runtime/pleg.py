@@ -21,7 +21,7 @@ from tiphys.node.cri.errors import NotFound
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics import families
 from tiphys.node.names import ContainerKind
-from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox, State, ordered
+from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox, State, User, ordered
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Relister:
             ips = tuple(ip for ip in (network.ip, *(one.ip for one in network.additional_ips)) if ip)
         elif before is not None:
             ips = before.ips
-        seen = SeenSandbox(listed.id, listed.metadata.attempt, ready, listed.created_at / 1e9, ips)
+        seen = SeenSandbox(listed.id, listed.metadata.attempt, ready, listed.created_at / 1e9, ips, listed.runtime_handler)
         self._sandboxes[(listed.id, ready)] = seen
         return seen
 
@@ -189,7 +189,15 @@ def _seen(status: pb.ContainerStatus, sandbox: str) -> SeenContainer:
         kind=cast(ContainerKind, annotations.get(names.CONTAINER_KIND, "main")),
         grace=int(grace) if grace.isdigit() else None,
         log_path=status.log_path,
+        user=_user(status),
     )
+
+
+def _user(status: pb.ContainerStatus) -> User | None:
+    if not status.user.HasField("linux"):
+        return None
+    user = status.user.linux
+    return User(user.uid, user.gid, tuple(user.supplemental_groups))
 
 
 def _readable_image(status: pb.ContainerStatus) -> str:

@@ -335,14 +335,40 @@ def test_a_variable_comes_from_a_file_or_keeps_the_container_from_starting() -> 
         found("", optional=True, known=False)
 
 
-def test_a_read_only_mount_that_cannot_be_recursive_is_refused() -> None:
-    def mounting(mode: str) -> core.Pod:
-        mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": mode}
-        return pod({"name": "a", "volumeMounts": [mount]}, volumes=[{"name": "d", "emptyDir": {}}])
+@pytest.mark.parametrize(("mode", "supported", "recursive"), [
+    ("Enabled", True, True), ("IfPossible", True, True), ("IfPossible", False, False), ("Disabled", True, False), (None, True, False),
+])  # fmt: skip
+def test_mounts_are_read_only_all_the_way_down_where_the_runtime_can(mode: str | None, supported: bool, recursive: bool) -> None:
+    mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": mode}
+    it = pod({"name": "a", "volumeMounts": [mount]}, volumes=[{"name": "d", "emptyDir": {}}])
+    (made,) = config(it, recursive_read_only=supported).mounts
+    assert (made.container_path, made.readonly, made.recursive_read_only) == ("/d", True, recursive)
 
+
+def test_a_read_only_mount_that_cannot_be_recursive_is_refused() -> None:
+    mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
+    it = pod({"name": "a", "volumeMounts": [mount]}, volumes=[{"name": "d", "emptyDir": {}}])
     with pytest.raises(ConfigError, match='volume "d" requested recursive read-only mode, but it is not supported by the runtime'):
-        config(mounting("Enabled"))
-    assert [(mount.container_path, mount.readonly) for mount in config(mounting("IfPossible")).mounts] == [("/d", True)]
+        config(it)
+
+
+def test_containers_without_a_profile_get_the_runtimes_if_the_node_says_so() -> None:
+    kinds = pb.SecurityProfile.ProfileType
+
+    def profile(context: dict[str, Any], **inputs: Any) -> object:
+        return config(pod({"name": "a", "securityContext": context}), **inputs).linux.security_context.seccomp.profile_type
+
+    assert profile({}) == kinds.Unconfined
+    assert profile({}, seccomp_default=True) == kinds.RuntimeDefault
+    assert profile({"seccompProfile": {"type": "Unconfined"}}, seccomp_default=True) == kinds.Unconfined
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(None, pb.Merge), ("Merge", pb.Merge), ("Strict", pb.Strict)])
+def test_the_runtime_is_told_which_groups_of_the_image_count(policy: str | None, expected: object) -> None:
+    it = pod({"name": "a"}, securityContext={"supplementalGroups": [5], "supplementalGroupsPolicy": policy})
+    box = sandbox_config(it, 0, resolver=Resolver(), domain="cluster.local", log_root="/logs", cgroup_parent="/g")
+    contexts = (config(it).linux.security_context, box.linux.security_context)
+    assert [(one.supplemental_groups_policy, list(one.supplemental_groups)) for one in contexts] == [(expected, [5])] * 2
 
 
 def test_a_pod_does_not_start_without_the_devices_that_it_claims() -> None:

@@ -25,6 +25,7 @@ def test_node_status() -> None:
     assert by_type["Ready"].lastTransitionTime == MOMENT + timedelta(seconds=9)
     assert by_type["MemoryPressure"].lastTransitionTime == MOMENT
     assert [(one.type, one.address) for one in later.addresses] == [("InternalIP", "192.0.2.1"), ("Hostname", "n")]
+    assert later.features == core.NodeFeatures(supplementalGroupsPolicy=False)
     again = node_status(later, facts(pressures=["DiskPressure"]), MOMENT + timedelta(seconds=30))
     assert same(again, later)
     assert not same(first, later)

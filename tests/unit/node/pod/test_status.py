@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.node.make import MOMENT, NOW, box, observed, pod, seen
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
-from tiphys.node.pod.observed import Observed
+from tiphys.node.pod.observed import Observed, User
 from tiphys.node.pod.plan import Verdicts
 from tiphys.node.pod.status import Facts, Waiting, pod_status
 
@@ -286,3 +287,21 @@ def test_containers_behind_a_failed_init_container_never_ran() -> None:
 def test_the_containers_of_a_living_pod_wait() -> None:
     it = pod({"name": "a"})
     assert ends(status(it, observed()).containerStatuses) == ["waits: ContainerCreating"]
+
+
+def test_shows_the_user_that_the_runtime_reports() -> None:
+    it = pod({"name": "a"})
+    plain = seen(it, "a")
+    assert status(it, observed(plain)).containerStatuses[0].user is None
+    user = status(it, observed(msgspec.structs.replace(plain, user=User(7, 8, (9,))))).containerStatuses[0].user
+    assert user == core.ContainerUser(linux=core.LinuxContainerUser(uid=7, gid=8, supplementalGroups=[9]))
+
+
+@pytest.mark.parametrize(("mode", "supported", "shown"), [
+    ("Enabled", True, "Enabled"), ("IfPossible", True, "Enabled"), ("IfPossible", False, "Disabled"), (None, True, "Disabled"),
+])  # fmt: skip
+def test_shows_which_mounts_are_read_only_all_the_way_down(mode: str | None, supported: bool, shown: str) -> None:
+    mounts = [{"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": mode}, {"name": "d", "mountPath": "/w"}]
+    it = pod({"name": "a", "volumeMounts": mounts}, volumes=[{"name": "d", "emptyDir": {}}])
+    container = status(it, observed(seen(it, "a")), recursive_read_only=supported).containerStatuses[0]
+    assert [mount.recursiveReadOnly for mount in container.volumeMounts] == [shown, None]
