@@ -17,6 +17,8 @@ import msgspec
 from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.node.cri.errors import CriError
+from tiphys.node.metrics import families
+from tiphys.node.metrics.working import Work
 from tiphys.node.mirror.pod import history, is_mirror
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.worker import PodWorker
@@ -98,6 +100,16 @@ class PodLoop:
     def workers(self) -> list[PodWorker]:
         """Return all workers, also those of pods that the API server does not know."""
         return list(self._workers.values())
+
+    def work(self) -> list[Work]:
+        """Every worker as metrics count it."""
+        return [
+            Work(
+                worker.life.state, worker.in_api and worker.pod is not None, worker.pod is not None,
+                ephemeral=len(worker.pod.spec.ephemeralContainers) if worker.pod is not None else 0,
+            )
+            for worker in self._workers.values()
+        ]  # fmt: skip
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a pod by name."""
@@ -186,6 +198,10 @@ class PodLoop:
     def _add(self, uid: str, pod: core.Pod | None) -> None:
         worker = PodWorker(self.services, uid, pod)
         self._workers[uid] = worker
+        if pod is None:
+            families.ORPHANS.labels().inc()
+        else:
+            families.CONTAINERS_PER_POD.labels().observe(len(pod.spec.containers))
         self._tasks.spawn(self._work(worker), name=f"pod {worker.who}")
 
     async def _work(self, worker: PodWorker) -> None:

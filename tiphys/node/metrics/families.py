@@ -8,6 +8,14 @@ from tiphys.node.pod.observed import Observed
 from tiphys.obs import metrics
 
 STORAGE_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 25.0, 50.0, 120.0, 300.0, 600.0)
+STATUS_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0)
+PULL_BUCKETS = (1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
+_MIB, _GIB = 1 << 20, 1 << 30
+_SIZES = (
+    (100 * _GIB, "GT100GB"), (60 * _GIB, "60GB-100GB"), (40 * _GIB, "40GB-60GB"), (30 * _GIB, "30GB-40GB"), (20 * _GIB, "20GB-30GB"),
+    (10 * _GIB, "10GB-20GB"), (5 * _GIB, "5GB-10GB"), (_GIB, "1GB-5GB"), (500 * _MIB, "500MB-1GB"), (100 * _MIB, "100MB-500MB"),
+    (10 * _MIB, "10MB-100MB"),
+)  # fmt: skip
 OPERATION_BUCKETS = metrics.exponential(0.005, 2.5, 14)
 
 OPERATIONS = metrics.counter("kubelet_runtime_operations_total", "Requests to the runtime, by operation.", "operation_type")
@@ -27,6 +35,38 @@ TERMINATED_CONTAINERS = metrics.counter(
     "kubelet_terminated_containers_total", "Containers that terminated, by type, exit code and reason.",
     "container_type", "exit_code", "reason",
 )  # fmt: skip
+STARTED_CONTAINERS_ERRORS = metrics.counter(
+    "kubelet_started_containers_errors_total", "Containers that could not be started, by type and by the reason that their status shows.",
+    "container_type", "code",
+)  # fmt: skip
+SANDBOX_SECONDS = metrics.histogram("kubelet_run_podsandbox_duration_seconds", "Time to start a sandbox, in seconds.", "runtime_handler")
+SANDBOX_ERRORS = metrics.counter("kubelet_run_podsandbox_errors_total", "Sandboxes that could not be started.", "runtime_handler")
+WORKER_START = metrics.histogram(
+    "kubelet_pod_worker_start_duration_seconds", "Time from the arrival of a pod to its first sync, in seconds."
+)
+STATUS_SYNC = metrics.histogram(
+    "kubelet_pod_status_sync_duration_seconds", "Time from a change of a pod's status until the API server has it, in seconds.",
+    buckets=STATUS_BUCKETS,
+)  # fmt: skip
+CONTAINERS_PER_POD = metrics.histogram(
+    "kubelet_containers_per_pod_count", "Containers of the pods that arrived.", buckets=metrics.exponential(1, 2, 5)
+)
+CGROUP_SECONDS = metrics.histogram(
+    "kubelet_cgroup_manager_duration_seconds", "Time to create, update or destroy a pod's control group, in seconds.", "operation_type"
+)
+PULL_SECONDS = metrics.histogram(
+    "kubelet_image_pull_duration_seconds", "Time to pull an image, waits included, in seconds, by the size of images.",
+    "image_size_in_bytes", buckets=PULL_BUCKETS,
+)  # fmt: skip
+REJECTIONS = metrics.counter("kubelet_admission_rejections_total", "Pods that the node rejected, by reason.", "reason")
+ORPHANS = metrics.counter("kubelet_orphaned_runtime_pods_total", "Pods of the runtime that neither the API nor a worker knew.")
+IMAGE_VOLUMES = metrics.counter("kubelet_image_volume_requested_total", "Image volumes of containers that were started.", stability="BETA")
+IMAGE_VOLUMES_MOUNTED = metrics.counter("kubelet_image_volume_mounted_succeed_total", "Image volumes that were mounted.", stability="BETA")
+IMAGE_VOLUMES_FAILED = metrics.counter(
+    "kubelet_image_volume_mounted_errors_total", "Image volumes that could not be mounted.", stability="BETA"
+)
+for _counter in (STARTED_PODS, STARTED_PODS_ERRORS, ORPHANS, IMAGE_VOLUMES, IMAGE_VOLUMES_MOUNTED, IMAGE_VOLUMES_FAILED):
+    _counter.labels()  # Shown as 0 from the start, as upstream's.
 EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by the limit that they exceeded.", "eviction_signal")
 IMAGES_COLLECTED = metrics.counter(
     "kubelet_image_garbage_collected_total", "Images removed by garbage collection, whether for their age or for space.", "reason"
@@ -93,6 +133,11 @@ def operation_type(verb: str) -> str:
 def storage_operation(plugin: str, operation: str, seconds: float, *, failed: bool) -> None:
     """Count an operation on a volume. Names are upstream's: `volume_mount`, `volume_unmount`, `map_volume`."""
     STORAGE_SECONDS.labels(plugin, operation, "fail-unknown" if failed else "success", "false").observe(seconds)
+
+
+def size_label(size: int) -> str:
+    """Upstream's label of an image's size in bytes."""
+    return next((label for bound, label in _SIZES if size > bound), "0-10MB")
 
 
 def kubelet_lines(node: str, pods: list[Observed]) -> Iterator[str]:

@@ -165,6 +165,7 @@ class PodActions:
                     await self._start(pod, start, image, {**paths, **shown}, sources, config, backoffs)
                     self.waiting.pop(start.name, None)
                 except _Refused as refused:
+                    families.STARTED_CONTAINERS_ERRORS.labels(families.CONTAINER_TYPES[start.kind], refused.waiting.reason).inc()
                     self.waiting[start.name] = refused.waiting
                     retries.append(refused.retry)
                 await self.services.relister.refresh(pod.metadata.uid)
@@ -203,12 +204,16 @@ class PodActions:
 
     async def _make_sandbox(self, pod: core.Pod, config: pb.PodSandboxConfig) -> Observed:
         await asyncio.to_thread(self._prepare, pod, config)
+        handler, clock = "", self.services.clock
         try:
             handler = await self.services.runtime_handler(pod)
+            began = clock.monotonic()
             await self.services.cri.run_pod_sandbox(config, runtime_handler=handler)
+            families.SANDBOX_SECONDS.labels(handler).observe(clock.monotonic() - began)
             families.STARTED_PODS.labels().inc()
         except (CriError, Unreachable) as error:
             families.STARTED_PODS_ERRORS.labels().inc()
+            families.SANDBOX_ERRORS.labels(handler).inc()
             why = str(error) if isinstance(error, Unreachable) else error.message or error.code
             message = f"Failed to create pod sandbox: {why}"
             self.services.tell(pod, "", "Warning", "FailedCreatePodSandBox", message)
@@ -285,12 +290,15 @@ class PodActions:
         assert container is not None
         paths = {}
         for name in dict.fromkeys(mount.name for mount in container.volumeMounts if mount.name in content):
+            families.IMAGE_VOLUMES.labels().inc()
             try:
                 paths[name] = await asyncio.shield(content[name])
+                families.IMAGE_VOLUMES_MOUNTED.labels().inc()
             except ImageError as error:
                 self.services.tell(pod, start.name, "Warning", "Failed", f"Error: {error.reason}")
                 raise _Refused(error.reason, str(error), retry=error.retry) from error
             except VolumeError as error:
+                families.IMAGE_VOLUMES_FAILED.labels().inc()
                 raise self._refuse(pod, start, names.CREATE_ERROR, str(error)) from error
         return paths
 

@@ -7,16 +7,19 @@ volume's memory. Works on cgroup v1, hybrid and v2.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 import msgspec
 
+from tiphys.aio.clock import monotonic
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import qos_class
 from tiphys.node.host.cgroups import MIN_SHARES, PERIOD, Limits, pod_limits, shares, weight
+from tiphys.node.metrics import families
 from tiphys.node.runtime import cgroups as files
 
 log = logging.getLogger(__name__)
@@ -82,8 +85,9 @@ class PodCgroups:
         path, limits = self.path(pod), pod_limits(pod)
         if self.owns_cpus(pod.metadata.uid):
             limits = msgspec.structs.replace(limits, cpu_quota=None)
-        files.ensure(path, root=self.root)
-        self._write(path, _settings(limits, self.max_pids))
+        with _timed("update" if files.directories(path, self.root) else "create"):
+            files.ensure(path, root=self.root)
+            self._write(path, _settings(limits, self.max_pids))
         if "/burstable/" in path and self._requests.get(pod.metadata.uid) != limits.cpu_shares:
             self._requests[pod.metadata.uid] = limits.cpu_shares
             self._tier()
@@ -93,7 +97,8 @@ class PodCgroups:
         """Remove the group of a pod that is gone; True when nothing of it is left."""
         if self._requests.pop(uid, None) is not None:
             self._tier()
-        left = [qos for qos in _QOS if not files.remove(files.pod_path(self.parent, qos, uid), self.root)]
+        with _timed("destroy"):
+            left = [qos for qos in _QOS if not files.remove(files.pod_path(self.parent, qos, uid), self.root)]
         return not left
 
     def uids(self) -> set[str]:
@@ -122,6 +127,15 @@ class PodCgroups:
                     refused.append(f"{name} of {path} cannot be {value}: {error.strerror}")
                     log.debug("cgroup setting refused", extra={"path": path, "file": name, "error": str(error)})
         return "; ".join(refused)
+
+
+@contextmanager
+def _timed(operation: str) -> Iterator[None]:
+    began = monotonic()
+    try:
+        yield
+    finally:
+        families.CGROUP_SECONDS.labels(operation).observe(monotonic() - began)
 
 
 _QOS: tuple[files.Qos, ...] = ("Guaranteed", "Burstable", "BestEffort")

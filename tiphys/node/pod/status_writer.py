@@ -18,6 +18,7 @@ from tiphys.aio.tasks import TaskSet
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
 from tiphys.client.client import Client
+from tiphys.node.metrics import families
 from tiphys.node.metrics.terminations import count_terminations
 from tiphys.node.pod.status import is_owned
 
@@ -70,6 +71,8 @@ class _Slot:
         self.written_owned = b""
         self.echo = b""
         self.version = ""
+        self.since = 0.0
+        """Time at which the first change came that is not written yet, by the monotonic clock."""
         self.gone = False
         self.changed = asyncio.Event()
         self.clean = asyncio.Event()
@@ -98,6 +101,8 @@ class StatusWriter:
                 slot.clean.set()
             return
         count_terminations(slot.desired or slot.written, status)
+        if slot.desired is None:
+            slot.since = self.clock.monotonic()
         slot.desired = status
         slot.clean.clear()
         slot.changed.set()
@@ -156,6 +161,7 @@ class StatusWriter:
         slot.echo, slot.version = owned(answer.status), answer.metadata.resourceVersion
         if slot.desired is desired:
             slot.desired = None
+            families.STATUS_SYNC.labels().observe(self.clock.monotonic() - slot.since)
 
 
 def _newer(old: str, new: str) -> bool:

@@ -386,12 +386,14 @@ class PodWorker:
 
     def _reject(self, pod: core.Pod, rejected: Rejection) -> None:
         self.rejected = True
+        families.REJECTIONS.labels(rejected.reason).inc()
         self.services.tell(pod, "", "Warning", rejected.reason, rejected.message)
         self.give_up(rejected.reason, f"Pod was rejected: {rejected.message}")
 
     async def _sync(self) -> None:
         self._wake.clear()
         pod = self.view()
+        self._start.sync(self.services.clock.monotonic())
         if not self._admitted and not await self._be_admitted(pod):
             return
         if not await self._record():

@@ -282,6 +282,7 @@ class ImagePuller:
         ended = self.clock.monotonic()
         self._pulled[pod.metadata.uid] = (self._pulled.get(pod.metadata.uid, (now, now))[0], ended)
         size = present.size if present is not None else 0
+        families.PULL_SECONDS.labels(families.size_label(size)).observe(ended - now)
         took = f"{_seconds(pulled.seconds)} ({_seconds(ended - now)} including waiting)"
         tell("Normal", "Pulled", f'Successfully pulled image "{image}" in {took}. Image size: {size} bytes.')
         return _info(present) if present is not None else ImageInfo(pulled.ref)

@@ -32,12 +32,13 @@ from tiphys.node.container.attach_log import AttachLog, Readers
 from tiphys.node.container.log_stream import stream_log
 from tiphys.node.container.logs import LogOptions, rotated
 from tiphys.node.cri.errors import CriError
-from tiphys.node.metrics import families
+from tiphys.node.metrics import families, working
 from tiphys.node.metrics.use import NodeUse
 from tiphys.node.metrics.volumes import volume_lines
 from tiphys.node.mirror.log import daemon_log
 from tiphys.node.pod.observed import SeenContainer
 from tiphys.node.pod.worker import PodWorker
+from tiphys.node.runtime import cgroups
 from tiphys.node.serve.endpoints import health, system_logs
 from tiphys.node.serve.endpoints.callers import Callers
 from tiphys.node.serve.endpoints.configz import configuration
@@ -45,6 +46,7 @@ from tiphys.node.serve.endpoints.options import LogRequest, StreamOptions, forwa
 from tiphys.node.serve.endpoints.refusal import Refusal, not_found
 from tiphys.node.serve.endpoints.running_pods import pod_list, running_pods
 from tiphys.node.serve.limits import LIMITS
+from tiphys.node.serve.requests import counted
 from tiphys.node.services import NodeServices
 from tiphys.obs import metrics as measured
 from tiphys.obs.health import Check, HealthMetrics
@@ -122,6 +124,10 @@ class KubeletServer:
     async def handle(self, request: Request) -> Response:
         """The answer to any request."""
         request.path = unquote(request.path)
+        with counted(request.method, request.path, self._routes):
+            return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Response:
         head, *rest = request.path.strip("/").split("/")
         try:
             await self.callers.check(request)
@@ -327,8 +333,18 @@ class KubeletServer:
             raise not_found()
         relister = self.services.relister
         pods = [relister.get(uid) for uid in relister.uids]
-        lines = families.kubelet_lines(self.services.settings.name, pods)
-        return Response(headers=METRICS, body=measured.page(lines, self._volume_lines(), measured.REGISTRY.lines(), process_lines()))
+        paths = [
+            ((pod.uid, pod.namespace, pod.name, one.name), one.log_path) for pod in pods for one in pod.running if one.log_path
+        ]  # fmt: skip
+        sizes = await asyncio.to_thread(working.log_sizes, paths)
+        lines = (
+            families.kubelet_lines(self.services.settings.name, pods),
+            working.working_lines(self.loop.work(), len(self.mirrors.pods())),
+            working.machine_lines(v2=cgroups.is_v2()),
+            working.log_lines(sizes),
+            self._volume_lines(),
+        )
+        return Response(headers=METRICS, body=measured.page(*lines, measured.REGISTRY.lines(), process_lines()))
 
     def _volume_lines(self) -> Iterator[str]:
         persistent = self.services.volumes.persistent
