@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,47 +12,10 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from tests.e2e.node.caller import Caller
 from tests.e2e.node.cluster import Node
-from tests.e2e.runtime.machine import Machine
-from tiphys.daemon import pki
 from tiphys.node.serve.unread_stdin import pipes_of
 from tiphys.testing.eventually import eventually
-
-
-class Caller:
-    """A client of the kubelet's server with one of the cluster's certificates."""
-
-    def __init__(self, directory: Path, port: int, name: str = "apiserver-kubelet-client") -> None:
-        self.context = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-        if name:
-            self.context.load_cert_chain(directory / f"{name}.crt", directory / f"{name}.key")
-        self.base = f"https://127.0.0.1:{port}"
-        self.session = aiohttp.ClientSession()
-
-    async def get(self, path: str) -> tuple[int, str]:
-        async with self.session.get(self.base + path, ssl=self.context) as response:
-            return response.status, await response.text()
-
-
-@pytest.fixture
-async def served(node_machine: Machine, tmp_path: Path) -> AsyncIterator[tuple[Node, Caller]]:
-    directory = tmp_path / "pki"
-    pki.ensure(directory, datetime.now(UTC), names=pki.Names(host="localhost"), nodes=["n1"])
-    options = {
-        "tls_cert": directory / "kubelet-server.crt",
-        "tls_key": directory / "kubelet-server.key",
-        "client_ca": directory / "ca.crt",
-        "bind": "127.0.0.1",
-        "port": 0,
-    }
-    async with Node.running(node_machine, tmp_path, **options) as node:
-        assert node.kubelet is not None
-        assert node.kubelet.server is not None
-        caller = Caller(directory, node.kubelet.server.port)
-        try:
-            yield node, caller
-        finally:
-            await caller.session.close()
 
 
 async def test_callers_are_authenticated_and_authorized(served: tuple[Node, Caller], tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import logging
 import os
 from pathlib import Path
 
+import msgspec
+
 from tiphys.node.cri.errors import CriError
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.metrics import node
@@ -104,7 +106,7 @@ class NodeUse:
         for name, pid in (("kubelet", os.getpid()), ("runtime", node.peer(services.settings.containerd_socket))):
             process = node.process_usage(pid, now, self._started) if pid else None
             if process is not None:
-                system[name] = process
+                system[name] = msgspec.structs.replace(process, cpu_rate=self._pod_reader.rates.rate(name, now, process.cpu))
         if brief:
             return NodeStats(used, services.machine.memory, system)
         images, layers = (
