@@ -18,6 +18,7 @@ ALL = {
     "store": "store.py",
     "api": "api.py",
     "memory": "memory.py",
+    "metrics": "metrics.py",
     "steps": "steps.py",
     "scheduler": "scheduler.py",
     "cluster": "cluster.py",

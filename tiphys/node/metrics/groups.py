@@ -20,7 +20,8 @@ from tiphys.node.runtime import cgroups as files
 NANO, MICRO, TICK = 1e-9, 1e-6, 1 / os.sysconf("SC_CLK_TCK")
 UNLIMITED = 1 << 62
 """Version 1 writes limits that are none as the largest multiple of a page."""
-BUFFER = 1 << 16
+BUFFER = 1 << 13
+"""Bytes that are read at once; nearly all files are shorter."""
 
 Values = dict[str, float]
 
@@ -264,7 +265,12 @@ def _read(path: str) -> str:
     except OSError:
         return ""
     try:
-        return os.read(descriptor, BUFFER).decode("ascii", "replace")
+        text = os.read(descriptor, BUFFER)
+        while len(text) >= BUFFER and (more := os.read(descriptor, BUFFER)):
+            text += more
+            if len(more) < BUFFER:
+                break
+        return text.decode("ascii", "replace")
     except OSError:
         return ""
     finally:

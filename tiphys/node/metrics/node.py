@@ -74,6 +74,11 @@ def file_system(path: str | Path, *, used: int | None = None, inodes_used: int |
     )
 
 
+def swap() -> int:
+    """Bytes of swap that the machine has."""
+    return machine.meminfo(_text("/proc/meminfo")).get("SwapTotal", 0)
+
+
 def disks() -> dict[str, FileSystem]:
     """The machine's own file systems by device, each once: neither those of servers, which may hang, nor volumes on loop devices."""
     points: dict[int, tuple[str, str]] = {}
@@ -115,9 +120,8 @@ def facts(size: Size) -> Machine:
     info = machine.system_info("", "")
     topologies = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology")
     cores = {(_text(f"{one}/physical_package_id"), _text(f"{one}/core_id")) for one in topologies}
-    swap = machine.meminfo(_text("/proc/meminfo")).get("SwapTotal", 0)
     return Machine(
-        size.cores, size.memory, len(cores) or size.cores, len({package for package, _ in cores}) or 1, swap,
+        size.cores, size.memory, len(cores) or size.cores, len({package for package, _ in cores}) or 1, swap(),
         info.machineID, info.systemUUID, info.bootID, info.kernelVersion, info.osImage,
     )  # fmt: skip
 

@@ -69,9 +69,12 @@ class PodReader:
 
     def reader(self, *, full: bool = False, stalls: bool = False) -> GroupReader:
         """Return a reader of the groups' CPU time and memory; a full one reads limits and page faults too."""
-        names = _FULL if full else _BRIEF
-        # In version 1 the limit of swap is one of memory and swap together, so it limits no swap.
-        return GroupReader(self.root, (*names, "swap_limit") if files.is_v2(self.root) else names, stalls=stalls)
+        names = set(_FULL if full else _BRIEF)
+        if files.is_v2(self.root):  # In version 1 the limit of swap is one of memory and swap together, so it limits no swap.
+            names.add("swap_limit")
+            if not full and not node.swap():
+                names -= {"swap", "swap_limit"}  # Two files of five for each group, all of which say 0.
+        return GroupReader(self.root, names, stalls=stalls)
 
     def uses(self, reader: GroupReader, pods: Sequence[Observed], now: float, *, sizes: Sizes | None = None) -> list[PodUse]:
         """Return the use of pods that have running containers; with sizes also what takes longer: network, processes, logs."""
@@ -83,7 +86,8 @@ class PodReader:
             containers = [used for one in running if (used := self._container(reader, path, pod, one, now, sizes)) is not None]
             if not containers:
                 continue  # Gone, maybe since its group was listed.
-            of = PodUse(pod.namespace, pod.name, pod.uid, self.usage(reader, path, now, reader.created(path)), containers)
+            started = reader.created(path) if sizes is not None else 0.0
+            of = PodUse(pod.namespace, pod.name, pod.uid, self.usage(reader, path, now, started), containers)
             uses.append(of if sizes is None else _with_details(reader, path, pod, of))
         self.rates.forget(now)
         return uses
