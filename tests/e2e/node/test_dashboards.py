@@ -1,4 +1,4 @@
-"""What dashboards and alerts that people use select, on the pages of a kubelet that runs containers (tests/data/dashboards.tsv)."""
+"""Series that dashboards and alerts select, on the pages of a kubelet that runs containers (tests/data/dashboards.tsv)."""
 
 from __future__ import annotations
 
