@@ -23,6 +23,7 @@ from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.pod.backoff import MAX_BACKOFF
 from tiphys.node.pulls.settings import Policy
 from tiphys.node.pulls.verification import pattern_error
+from tiphys.node.resources import alignment
 from tiphys.node.resources.cpu.options import read_options
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
 from tiphys.node.settings import EFFECTS, Reservation, SwapBehavior
@@ -209,6 +210,11 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _cpu_options(values: dict[str, str]) -> dict[str, str]:
     read_options(values)
+    return values
+
+
+def _topology_options(values: dict[str, str]) -> dict[str, str]:
+    alignment.read_options(values)
     return values
 
 
@@ -417,9 +423,9 @@ class KubeletConfiguration(Struct):
     cpuManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.cpu_policy_options", read=_cpu_options)] = {}
     cpuManagerReconcilePeriod: Annotated[Duration, _seconds("kubelet.cpu_reconcile_period")] = ""
     memoryManagerPolicy: Annotated[str, Only("None")] = ""
-    topologyManagerPolicy: Annotated[str, Only("none")] = ""
-    topologyManagerScope: str = ""
-    topologyManagerPolicyOptions: dict[str, str] = {}
+    topologyManagerPolicy: Annotated[str, Sets("kubelet.topology_policy", read=_one_of(*alignment.POLICIES))] = ""
+    topologyManagerScope: Annotated[str, Sets("kubelet.topology_scope", read=_one_of(*alignment.SCOPES))] = ""
+    topologyManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.topology_policy_options", read=_topology_options)] = {}
     cpuCFSQuota: Annotated[bool | None, Only(True)] = None
     cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=durations.seconds)] = None
     memoryThrottlingFactor: Annotated[float | None, Sets("kubelet.memory_throttling", read=_share)] = None
@@ -491,6 +497,10 @@ class KubeletConfiguration(Struct):
             )
         if self.cpuManagerPolicyOptions and not static:
             yield "cpuManagerPolicyOptions", "they need cpuManagerPolicy: static"
+        if self.topologyManagerPolicyOptions and self.topologyManagerPolicy in ("", alignment.NONE):
+            yield "topologyManagerPolicyOptions", "they need a topologyManagerPolicy other than none"
+        if "align-by-socket" in self.cpuManagerPolicyOptions and self.topologyManagerPolicy == alignment.SINGLE_NODE:
+            yield "cpuManagerPolicyOptions", f"align-by-socket cannot stand beside topologyManagerPolicy: {alignment.SINGLE_NODE}"
         for number, group in enumerate(self.enforceNodeAllocatable):
             field, needed = _CGROUPS.get(group.removesuffix("-compressible"), ("", lambda _: True))
             if not needed(self):

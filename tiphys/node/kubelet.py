@@ -150,7 +150,9 @@ class Kubelet:
             admitted=Admitted(settings.root),
             pressure=Shown(),
             admissions=asyncio.Lock(),
-            assigners=Assigners((*assigners, self.devices, *([cpus] if cpus is not None else []))),
+            assigners=Assigners(
+                (*assigners, self.devices, *([cpus] if cpus is not None else [])), alignment=resource_parts.topology_manager(settings)
+            ),
             resource_health=[self.devices.health],
             cpus=cpus,
             shutting_down=asyncio.Event(),

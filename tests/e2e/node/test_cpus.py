@@ -21,7 +21,12 @@ pytestmark = pytest.mark.skipif(len(ALL) < 2, reason="needs two CPUs: one is res
 
 @pytest.fixture
 async def node(node_machine: Machine, tmp_path: Path) -> AsyncIterator[Node]:
-    options = {"cpu_policy": "static", "kube_reserved": {"cpu": "1"}, "cpu_reconcile_period": 600.0}
+    options = {
+        "cpu_policy": "static",
+        "kube_reserved": {"cpu": "1"},
+        "cpu_reconcile_period": 600.0,
+        "topology_policy": "single-numa-node",
+    }
     async with Node.running(node_machine, tmp_path, **options) as made:
         yield made
 

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
+from tiphys.aio.clock import monotonic
 from tiphys.api.core import v1 as core
 from tiphys.node.pod.plan import AnyContainer
+from tiphys.node.resources import metrics
 from tiphys.node.resources.assigner import Assigner, Grant, Hints, Nodes, Refused
 
 log = logging.getLogger(__name__)
@@ -55,10 +57,11 @@ class Assigners:
         """Assign to all containers of a pod what they request. Raises Refused; then nothing is assigned."""
         if not self._assigners:
             return
-        uid = pod.metadata.uid
+        uid, started = pod.metadata.uid, monotonic()
         async with self._lock:
             for left in tuple(self._left):
                 await self._release(left)
+            metrics.ADMISSION_REQUESTS.labels().inc()
             try:
                 await self._assign(pod)
             except Refused:
@@ -68,6 +71,8 @@ class Assigners:
                 # Cancelled half-way: the next call takes back what had been assigned.
                 self._left.add(uid)
                 raise
+            finally:
+                metrics.ADMISSION_MILLISECONDS.labels().observe((monotonic() - started) * 1000)
 
     async def _assign(self, pod: core.Pod) -> None:
         alignment = self.alignment

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tiphys.node.host import machine
 from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.host.machine import reserves, usable_cpus
-from tiphys.node.resources import sysfs
+from tiphys.node.resources import alignment, sysfs
+from tiphys.node.resources.alignment import TopologyManager
 from tiphys.node.resources.checkpoint import CheckpointError
 from tiphys.node.resources.cpu import manager, state
 from tiphys.node.resources.cpu.choice import NotEnoughCpus, choose
@@ -49,6 +51,21 @@ def reserved_cpus(settings: NodeSettings, topology: Topology, options: CpuOption
         return choose(topology, topology.cpus, count, options)
     except NotEnoughCpus as error:
         raise ResourcesError(f"unable to reserve the required amount of CPUs: {error}") from error
+
+
+def topology_manager(settings: NodeSettings, root: Path = sysfs.ROOT) -> TopologyManager | None:
+    """Return the topology manager, None with the policy `none`. Raises ResourcesError."""
+    policy = settings.topology_policy
+    if policy == alignment.NONE:
+        return None
+    options = alignment.read_options(settings.topology_policy_options)
+    distances = sysfs.read_distances(root) if options.closest else {}
+    nodes = machine.numa_nodes()
+    if len(nodes) > options.max_nodes:
+        raise ResourcesError(f"the topology manager does not support machines with more than {options.max_nodes} NUMA nodes")
+    if options.closest and not nodes <= distances.keys():
+        raise ResourcesError("the topology manager cannot prefer the closest NUMA nodes: the kernel does not tell their distances")
+    return TopologyManager(policy, nodes, scope=settings.topology_scope, options=options, distances=distances)
 
 
 def refuse_other_policy(root: Path) -> None:

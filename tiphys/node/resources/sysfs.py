@@ -52,6 +52,15 @@ def read_topology(root: Path = ROOT, allowed: Collection[int] | None = None) -> 
     return Topology(places)
 
 
+def read_distances(root: Path = ROOT) -> dict[int, dict[int, int]]:
+    """Return the distance of each NUMA node to each, as the kernel gives them; {} where it does not."""
+    nodes = sorted(_cpus(root / "node" / "online"))
+    rows = {node: [int(word) for word in _text(root / "node" / f"node{node}" / "distance").split() if word.isdigit()] for node in nodes}
+    if any(len(row) != len(nodes) for row in rows.values()):
+        return {}
+    return {node: dict(zip(nodes, row, strict=True)) for node, row in rows.items()}
+
+
 def _nodes(root: Path) -> dict[int, int]:
     """Return the NUMA node of each CPU."""
     return {cpu: node for node in _cpus(root / "online") for cpu in _cpus(root / f"node{node}" / "cpulist")}

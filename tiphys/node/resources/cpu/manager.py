@@ -13,9 +13,10 @@ from pathlib import Path
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.pod.plan import AnyContainer
+from tiphys.node.resources import metrics
 from tiphys.node.resources.assigner import Grant, Hint, Hints, Nodes, Refused
 from tiphys.node.resources.checkpoint import CheckpointError, CheckpointFile
-from tiphys.node.resources.cpu import metrics, state
+from tiphys.node.resources.cpu import state
 from tiphys.node.resources.cpu.choice import NotEnoughCpus, choose
 from tiphys.node.resources.cpu.options import CpuOptions
 from tiphys.node.resources.cpu.requests import exclusive_cpus, pod_exclusive_cpus
@@ -207,5 +208,5 @@ class CpuManager:
 
     async def _save(self) -> None:
         self.changed.set()
-        metrics.show(self.topology, self.owned, len(self.shared - self.reserved))
+        metrics.show_cpus(self.topology, self.owned, len(self.shared - self.reserved))
         await self._file.write(state.encoded(state.Content(POLICY, self.shared, self._owners)))
