@@ -90,9 +90,9 @@ RESOURCES = Section(
             text="Extended resources are counted by their requests, which are the same.", case="extended resources",
         ),
         *enforced(core.ResourceRequirements, "limits", "node.eviction.local_storage", keys="ephemeral-storage", text="The pod is evicted."),
-        *warned(
-            core.ResourceRequirements, "limits", "no node of this cluster offers huge pages, the pod will stay pending",
-            _container(resources={"limits": {"cpu": "1", "hugepages-2Mi": "2Mi"}}), keys="hugepages-*",
+        *enforced(
+            core.ResourceRequirements, "limits", "node.host.huge_pages", "node.container.config", keys="hugepages-*",
+            text="Counted on every node, and held where the kernel has the hugetlb controller.",
         ),
         *warned(
             core.ResourceRequirements, "claims", _NO_CLAIMS,

@@ -33,10 +33,7 @@ VOLUMES = Section(
     entries=(
         *enforced(core.Volume, "name", "node.volumes.manager"),
         *enforced(core.EmptyDirVolumeSource, "medium", "node.volumes.empty_dir", case='"", Memory'),
-        *warned(
-            core.EmptyDirVolumeSource, "medium", "no node of this cluster offers huge pages, the pod will not start",
-            _volume("emptyDir", {"medium": "HugePages"}), case="HugePages*", when=lambda source: source.medium.startswith("HugePages"),
-        ),
+        *enforced(core.EmptyDirVolumeSource, "medium", "node.volumes.empty_dir", "node.host.huge_pages", case="HugePages*"),
         *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.volumes.manager", case="medium Memory"),
         *enforced(core.EmptyDirVolumeSource, "sizeLimit", "node.eviction.local_storage", case="on disk", text="The pod is evicted."),
         *enforced(core.HostPathVolumeSource, "path type", "node.volumes.manager", "node.volumes.host_path"),

@@ -15,7 +15,7 @@ from tiphys.node.container.env import ConfigError, expand
 from tiphys.node.container.memory import MemoryRules, unified
 from tiphys.node.container.security import container_security, sandbox_security
 from tiphys.node.cri.pb import api_pb2 as pb
-from tiphys.node.host import cgroups
+from tiphys.node.host import cgroups, huge_pages
 from tiphys.node.host.cpuset import format_cpus
 from tiphys.node.pod.plan import AnyContainer, Start
 from tiphys.node.resources.assigner import Grant
@@ -183,8 +183,8 @@ def _annotations(pod: core.Pod, container: AnyContainer, start: Start) -> dict[s
 def linux_resources(
     pod: core.Pod, container: AnyContainer, *, memory: MemoryRules = _NO_RULES, grant: Grant = _NOTHING
 ) -> pb.LinuxContainerResources:
-    """CPU shares and quota, the memory limit, the out-of-memory score, and the CPUs and NUMA nodes; those that are empty do not change."""
-    limits = cgroups.container_limits(container)
+    """CPU shares and quota, the memory limit, the out-of-memory score, huge pages, CPUs and NUMA nodes; empty ones do not change."""
+    limits, pages = cgroups.container_limits(container), huge_pages.limits(container.resources.limits)
     return pb.LinuxContainerResources(
         cpu_period=cgroups.PERIOD,
         cpu_quota=-1 if grant.unlimited_cpu else limits.cpu_quota or 0,
@@ -192,6 +192,7 @@ def linux_resources(
         memory_limit_in_bytes=limits.memory or 0,
         oom_score_adj=cgroups.oom_score_adj(pod, container, memory.capacity),
         unified=unified(pod, container, memory),
+        hugepage_limits=[pb.HugepageLimit(page_size=size, limit=limit) for size, limit in pages.items()],
         cpuset_cpus=format_cpus(grant.cpus),
         cpuset_mems=format_cpus(grant.memory_nodes),
     )

@@ -24,7 +24,7 @@ def storage_use(pod: core.Pod, *, paths: PodPaths, logs: Path, layers: Mapping[s
         if not _is_local(volume):
             continue
         if everything or (volume.emptyDir is not None and volume.emptyDir.sizeLimit):
-            in_memory = volume.emptyDir is not None and volume.emptyDir.medium == "Memory"
+            in_memory = volume.emptyDir is not None and volume.emptyDir.medium != ""
             used = (file_system_bytes if in_memory else used_bytes)(paths.volume(volume))
             volumes[volume.name] = used
             total += 0 if in_memory else used

@@ -12,6 +12,7 @@ from tiphys.api.helpers.resources import Amounts
 from tiphys.api.machinery import quantity
 from tiphys.node.container.memory import MemoryRules
 from tiphys.node.eviction.thresholds import Threshold, effective_hard, thresholds_of
+from tiphys.node.host import huge_pages
 from tiphys.node.host.allocatable import allocatable, limit, reserved
 from tiphys.node.host.cpuset import parse_cpus
 from tiphys.node.runtime.cgroups import is_v2
@@ -144,6 +145,7 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
         "pods": str(settings.max_pods),
         "hugepages-2Mi": "0",
         "hugepages-1Gi": "0",
+        **huge_pages.capacity(by_size := huge_pages.pages()),
     }
     whole = {"cpu": count * 1000, "memory": total, "ephemeral-storage": disk}
     held = reserves(settings)
@@ -151,7 +153,8 @@ def measure(settings: NodeSettings) -> tuple[Machine, dict[str, str]]:
     shown = {
         **capacity,
         "cpu": str(quantity.from_milli(left["cpu"])),
-        "memory": f"{left['memory'] // 1024}Ki",
+        # Memory in huge pages is there for nothing else.
+        "memory": f"{max(left['memory'] - huge_pages.total(by_size), 0) // 1024}Ki",
         "ephemeral-storage": str(left["ephemeral-storage"]),
     }
     pods = limit({**whole, "pid": max_pids()}, held)

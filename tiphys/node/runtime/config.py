@@ -68,7 +68,7 @@ restrict_oom_score_adj = {quoted(config.restrict_oom_score_adj)}
 stream_server_address = "127.0.0.1"
 stream_server_port = "0"
 netns_mounts_under_state_dir = true
-disable_hugetlb_controller = true
+disable_hugetlb_controller = false
 tolerate_missing_hugetlb_controller = true
 
 [{cri}.cni]

@@ -1,4 +1,4 @@
-"""emptyDir volumes: a directory on the node's disk, or a tmpfs ("Volumes", emptyDir).
+"""emptyDir volumes: a directory on the node's disk, a tmpfs, or files of huge pages ("Volumes", emptyDir, and "Manage HugePages").
 
 One that is there is complete, whenever the kubelet was killed: permissions and group come with the mount, or before the directory has its
 name. What containers change about it later therefore stays.
@@ -14,10 +14,16 @@ from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.payload import VolumeError
 
 
-def empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None, size: int | None) -> Path:
-    """Make an emptyDir, or find it made; `size` limits one in memory, in bytes. Raises VolumeError, OSError. Blocking."""
+def empty_dir(target: Path, source: core.EmptyDirVolumeSource, group: int | None, size: int | None, page: int = 0) -> Path:
+    """Make an emptyDir, or find it made; `size` limits one in memory, in bytes, `page` is the size of huge pages.
+
+    Raises VolumeError, OSError. Blocking.
+    """
     if source.medium.startswith("HugePages"):
-        raise VolumeError("huge pages are not supported by this node")
+        target.mkdir(parents=True, exist_ok=True)
+        if not mounts.is_mount(target):
+            mounts.hugetlbfs(target, page=page, group=group)
+        return target
     if source.medium not in ("", "Memory"):
         raise VolumeError(f'unknown storage medium "{source.medium}"')
     if source.medium == "Memory":

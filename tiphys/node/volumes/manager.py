@@ -23,6 +23,7 @@ from tiphys.node.container.env import expand, files_of
 from tiphys.node.container.env_file import EnvFileError, read_inside
 from tiphys.node.container.fields import Identity
 from tiphys.node.host.cgroups import pod_limits
+from tiphys.node.host.huge_pages import HugePagesError, page_size
 from tiphys.node.objects import ObjectCache, ObjectKey, Unreachable
 from tiphys.node.pod.plan import AnyContainer
 from tiphys.node.tokens import TokenCache
@@ -181,7 +182,11 @@ class VolumeManager:
         target = paths.volume(volume)
         if volume.emptyDir is not None or _is_empty_dir(volume):
             source = volume.emptyDir or core.EmptyDirVolumeSource()
-            return empty_dir(target, source, group, memory_size(pod, source, contents.identity))
+            try:
+                page = page_size(pod, source.medium) if source.medium.startswith("HugePages") else 0
+            except HugePagesError as error:
+                raise VolumeError(str(error)) from error
+            return empty_dir(target, source, group, memory_size(pod, source, contents.identity), page)
         if is_written(volume):
             files = payload(pod, volume, contents)
             self._write(target, volume, files, group)

@@ -69,6 +69,15 @@ def tmpfs(target: Path, *, size: int | None = None, group: int | None = None) ->
     mount("tmpfs", target, "tmpfs", 0, ",".join(options))
 
 
+def hugetlbfs(target: Path, *, page: int, group: int | None = None) -> None:
+    """Mount an empty file system of huge pages of this size in bytes, in which everybody may write."""
+    options = [f"pagesize={page}", "mode=0777", *([] if group is None else [f"gid={group}"])]
+    mount("nodev", target, "hugetlbfs", 0, ",".join(options))
+    if group is not None:
+        # The mount takes no mode with the bit by which files get the group.
+        target.chmod(0o2777)
+
+
 def bind(source: str, target: Path) -> None:
     """Make `source` (a file or a directory) appear at `target` as well."""
     mount(source, target, flags=MS_BIND)

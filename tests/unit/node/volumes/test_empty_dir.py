@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tiphys.api.core import v1 as core
+from tiphys.node.host import huge_pages
 from tiphys.node.volumes import atomic, mounts
 from tiphys.node.volumes.empty_dir import empty_dir
 from tiphys.node.volumes.payload import VolumeError
@@ -63,8 +64,23 @@ def test_one_in_memory(group: int | None, tmp_path: Path) -> None:
         mounts.unmount(target)
 
 
-@pytest.mark.parametrize(("medium", "message"), [("HugePages-2Mi", "huge pages"), ("Disk", 'unknown storage medium "Disk"')])
-def test_other_media_are_refused(medium: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(VolumeError, match=message):
-        empty_dir(tmp_path / "v", core.EmptyDirVolumeSource(medium=medium), None, None)
+@needs_root
+@pytest.mark.skipif(2 << 20 not in huge_pages.pages(), reason="the kernel has no huge pages of 2 MiB")
+@pytest.mark.parametrize("group", [None, 4321])
+def test_one_in_huge_pages(group: int | None, tmp_path: Path) -> None:
+    target = tmp_path / "v"
+    source = core.EmptyDirVolumeSource(medium="HugePages-2Mi")
+    for _ in range(2):
+        empty_dir(target, source, group, None, 2 << 20)
+    try:
+        assert state(target) == (("777", 0) if group is None else ("2777", group))
+        assert os.statvfs(target).f_bsize == 2 << 20
+        assert len(mounts.mounts_below(target)) == 1
+    finally:
+        mounts.unmount(target)
+
+
+def test_other_media_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VolumeError, match='unknown storage medium "Disk"'):
+        empty_dir(tmp_path / "v", core.EmptyDirVolumeSource(medium="Disk"), None, None)
     assert not (tmp_path / "v").exists()
