@@ -17,7 +17,7 @@ from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
 from tiphys.api.machinery.base import Struct, constant, field
 from tiphys.node.eviction.thresholds import DEFAULT_HARD, amount_faults, grace_faults
-from tiphys.node.host import machine
+from tiphys.node.host import huge_pages, machine
 from tiphys.node.host.allocatable import reserve_faults
 from tiphys.node.host.cpuset import format_cpus, parse_cpus
 from tiphys.node.pod.backoff import MAX_BACKOFF
@@ -331,6 +331,47 @@ def _show_periods(periods: Iterable[tuple[int, int]]) -> list[dict[str, int]]:
     return [{"priority": priority, "shutdownGracePeriodSeconds": seconds} for priority, seconds in periods]
 
 
+def _show_hard(hard: dict[str, str] | None) -> dict[str, str]:
+    return dict(DEFAULT_HARD) if hard is None else hard
+
+
+class MemoryReservation(Struct):
+    """Part of the reserve that one NUMA node bears."""
+
+    numaNode: int = 0
+    limits: dict[str, str] = {}
+
+
+def _read_memory(reservations: list[MemoryReservation]) -> dict[str, str]:
+    faults: list[tuple[str, str]] = []
+    result: dict[str, str] = {}
+    for number, one in enumerate(reservations):
+        for name, text in one.limits.items():
+            path, key = f"[{number}].limits.{name}", f"{one.numaNode}:{name}"
+            try:
+                size = quantity.whole(text)
+            except ValueError:
+                size = 0
+            if name != "memory" and not name.startswith(huge_pages.PREFIX):
+                faults.append((path, "it is neither memory nor huge pages: remove it"))
+            elif size <= 0:
+                faults.append((path, f"{text} is not a size above zero such as 1Gi"))
+            elif key in result:
+                faults.append((path, f"it is there for NUMA node {one.numaNode} already"))
+            result[key] = text
+    if faults:
+        raise ConfigurationError(faults)
+    return result
+
+
+def _show_memory(reserved: dict[str, str]) -> list[dict[str, Any]]:
+    limits: dict[int, dict[str, str]] = {}
+    for key, text in reserved.items():
+        node, _, name = key.partition(":")
+        limits.setdefault(int(node), {})[name] = text
+    return [{"numaNode": node, "limits": listed} for node, listed in sorted(limits.items())]
+
+
 class KubeletConfiguration(Struct):
     """Configuration of a kubelet."""
 
@@ -375,15 +416,13 @@ class KubeletConfiguration(Struct):
     kubeReserved: Annotated[dict[str, str], Sets("kubelet.kube_reserved", read=_reserve)] = {}
     systemReserved: Annotated[dict[str, str], Sets("kubelet.system_reserved", read=_reserve)] = {}
     reservedSystemCPUs: Annotated[str | None, Sets("kubelet.reserved_cpus", read=_cpus)] = None
-    reservedMemory: list[dict[str, Any]] = []
+    reservedMemory: Annotated[list[MemoryReservation], Sets("kubelet.reserved_node_memory", read=_read_memory, show=_show_memory)] = []
     systemReservedCgroup: Annotated[str, Sets("kubelet.system_reserved_cgroup")] = ""
     kubeReservedCgroup: Annotated[str, Sets("kubelet.kube_reserved_cgroup")] = ""
     enforceNodeAllocatable: Annotated[
         list[str], Sets("kubelet.enforce_allocatable", read=_read_enforced, show=lambda groups: groups or ["none"])
     ] = []
-    evictionHard: Annotated[
-        dict[str, str] | None, Sets("kubelet.eviction_hard", read=_thresholds, show=lambda hard: DEFAULT_HARD if hard is None else hard)
-    ] = None
+    evictionHard: Annotated[dict[str, str] | None, Sets("kubelet.eviction_hard", read=_thresholds, show=_show_hard)] = None
     evictionSoft: Annotated[dict[str, str], Sets("kubelet.eviction_soft", read=_thresholds)] = {}
     evictionSoftGracePeriod: Annotated[dict[str, str], Sets("kubelet.eviction_soft_grace", read=_checked(grace_faults))] = {}
     evictionPressureTransitionPeriod: Annotated[Duration, _seconds("kubelet.eviction_transition")] = ""
@@ -422,7 +461,7 @@ class KubeletConfiguration(Struct):
     cpuManagerPolicy: Annotated[str, Sets("kubelet.cpu_policy", read=_one_of("none", "static"))] = ""
     cpuManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.cpu_policy_options", read=_cpu_options)] = {}
     cpuManagerReconcilePeriod: Annotated[Duration, _seconds("kubelet.cpu_reconcile_period")] = ""
-    memoryManagerPolicy: Annotated[str, Only("None")] = ""
+    memoryManagerPolicy: Annotated[str, Sets("kubelet.memory_policy", read=_one_of("None", "Static"))] = ""
     topologyManagerPolicy: Annotated[str, Sets("kubelet.topology_policy", read=_one_of(*alignment.POLICIES))] = ""
     topologyManagerScope: Annotated[str, Sets("kubelet.topology_scope", read=_one_of(*alignment.SCOPES))] = ""
     topologyManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.topology_policy_options", read=_topology_options)] = {}
@@ -497,6 +536,8 @@ class KubeletConfiguration(Struct):
             )
         if self.cpuManagerPolicyOptions and not static:
             yield "cpuManagerPolicyOptions", "they need cpuManagerPolicy: static"
+        if self.memoryManagerPolicy == "Static" and not any("memory" in one.limits for one in self.reservedMemory):
+            yield "memoryManagerPolicy", "Static needs memory that is reserved on NUMA nodes: set reservedMemory"
         if self.topologyManagerPolicyOptions and self.topologyManagerPolicy in ("", alignment.NONE):
             yield "topologyManagerPolicyOptions", "they need a topologyManagerPolicy other than none"
         if "align-by-socket" in self.cpuManagerPolicyOptions and self.topologyManagerPolicy == alignment.SINGLE_NODE:

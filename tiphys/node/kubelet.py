@@ -105,6 +105,7 @@ class Kubelet:
         self._own_informers = informers is None
         size, capacity = machine.measure(settings)
         cpus = resource_parts.cpu_manager(settings, resource_parts.machine_topology())
+        memory = resource_parts.memory_manager(settings)
         objects = ObjectCache(self.informers)
         tokens = TokenCache(client, self.clock)
         nodes = self.informers.of(core.Node, fields=f"metadata.name={settings.name}")
@@ -151,7 +152,8 @@ class Kubelet:
             pressure=Shown(),
             admissions=asyncio.Lock(),
             assigners=Assigners(
-                (*assigners, self.devices, *([cpus] if cpus is not None else [])), alignment=resource_parts.topology_manager(settings)
+                (*assigners, self.devices, *(one for one in (cpus, memory) if one is not None)),
+                alignment=resource_parts.topology_manager(settings),
             ),
             resource_health=[self.devices.health],
             cpus=cpus,
@@ -266,8 +268,7 @@ class Kubelet:
             )
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         self.services.cgroups.prepare()
-        if self.services.cpus is None:
-            resource_parts.refuse_other_policy(self.settings.root)
+        resource_parts.refuse_other_policy(self.settings)
 
     def _server(self) -> KubeletServer | None:
         if self.settings.tls_cert is None:

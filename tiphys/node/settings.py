@@ -133,6 +133,9 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     memory_reservation: Reservation = "None"
     single_process_oom_kill: bool = False
     """True if only one process of a container is killed when its memory runs out, where the kernel has control groups v2."""
+    memory_policy: str = "None"
+    reserved_node_memory: dict[str, str] = {}
+    """Part of the reserve that each NUMA node bears, by node and resource: `0:memory`."""
     topology_policy: str = "none"
     topology_scope: str = "container"
     topology_policy_options: dict[str, str] = {}

@@ -115,6 +115,8 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
             "cpuManagerPolicy": "static",
             "cpuManagerPolicyOptions": {"full-pcpus-only": "true"},
             "cpuManagerReconcilePeriod": "5s",
+            "memoryManagerPolicy": "Static",
+            "reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi", "hugepages-2Mi": "2Mi"}}],
             "topologyManagerPolicy": "restricted",
             "topologyManagerScope": "pod",
             "topologyManagerPolicyOptions": {"prefer-closest-numa-nodes": "true"},
@@ -184,6 +186,8 @@ def test_every_field_that_sets_something_sets_it(tmp_path: Path) -> None:
         cpu_policy="static",
         cpu_policy_options={"full-pcpus-only": "true"},
         cpu_reconcile_period=5.0,
+        memory_policy="Static",
+        reserved_node_memory={"0:memory": "1Gi", "0:hugepages-2Mi": "2Mi"},
         topology_policy="restricted",
         topology_scope="pod",
         topology_policy_options={"prefer-closest-numa-nodes": "true"},
@@ -265,6 +269,11 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
     assert settings.network.domain == "example.test"
 
 
+def test_the_page_shows_defaults() -> None:
+    shown = configuration(NodeSettings(name="n", root=Path("/r")))["kubeletconfig"]
+    assert shown["evictionHard"]["memory.available"] == "100Mi"
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -323,6 +332,14 @@ def test_the_page_can_be_read_back(tmp_path: Path) -> None:
         (
             {**STATIC, "cpuManagerPolicyOptions": {"full-pcpus-only": "true", "distribute-cpus-across-cores": "1"}},
             "cpuManagerPolicyOptions: static policy options full-pcpus-only and distribute-cpus-across-cores can not be used",
+        ),
+        ({"memoryManagerPolicy": "Static"}, "memoryManagerPolicy: Static needs memory that is reserved on NUMA nodes"),
+        ({"memoryManagerPolicy": "BestEffort"}, 'memoryManagerPolicy: "BestEffort" is not one of None, Static'),
+        ({"reservedMemory": [{"limits": {"memory": "0"}}]}, "reservedMemory[0].limits.memory: 0 is not a size above zero"),
+        ({"reservedMemory": [{"limits": {"cpu": "1"}}]}, "reservedMemory[0].limits.cpu: it is neither memory nor huge pages"),
+        (
+            {"reservedMemory": [{"limits": {"memory": "1Gi"}}, {"limits": {"memory": "2Gi"}}]},
+            "reservedMemory[1].limits.memory: it is there for NUMA node 0 already",
         ),
         ({"topologyManagerScope": "node"}, 'topologyManagerScope: "node" is not one of container, pod'),
         ({"topologyManagerPolicyOptions": {"prefer-closest-numa-nodes": "true"}}, "topologyManagerPolicyOptions: they need a"),

@@ -17,7 +17,7 @@ def fnv32a(text: str) -> int:
 
 
 class Typed:
-    """A value with the name of its type in Go."""
+    """A value with the name of its type in Go, which begins with `*` for a pointer."""
 
     def __init__(self, type_: str, value: object) -> None:
         self.type = type_
@@ -29,13 +29,13 @@ class Fields(dict[str, object]):
 
 
 def dumped(value: object) -> str:
-    """Return the text of a value, with its type if it is known. Inside maps types are left out, except in structs."""
+    """Return the text of a value, with its type if it is known. Inside maps and lists types are left out, except in structs."""
     return f"({value.type}){_bare(value.value)}" if isinstance(value, Typed) else _bare(value)
 
 
 def _bare(value: object) -> str:
     if isinstance(value, Typed):
-        return _bare(value.value)
+        return f"{'<*>' if value.type.startswith('*') else ''}{_bare(value.value)}"
     if isinstance(value, Fields):
         return "{" + " ".join(f"{name}:{dumped(field)}" for name, field in value.items()) + "}"
     if value is None:
@@ -45,5 +45,5 @@ def _bare(value: object) -> str:
     if isinstance(value, Mapping):
         return "map[" + " ".join(f"{_bare(key)}:{_bare(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + " ".join(dumped(item) for item in value) + "]"
+        return "[" + " ".join(_bare(item) for item in value) + "]"
     return str(value)

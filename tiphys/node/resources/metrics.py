@@ -16,6 +16,8 @@ ALIGNED = metrics.counter(
 ALIGNED_FAILURES = metrics.counter(
     "kubelet_container_aligned_compute_resources_failure_count", "Containers whose resources could not be aligned.", "scope", "boundary"
 )
+MEMORY_REQUESTS = metrics.counter("kubelet_memory_manager_pinning_requests_total", "Containers that were to own memory.")
+MEMORY_ERRORS = metrics.counter("kubelet_memory_manager_pinning_errors_total", "Containers that could not get the memory they were to own.")
 ADMISSION_REQUESTS = metrics.counter("kubelet_topology_manager_admission_requests_total", "Pods whose resources were to be aligned.")
 ADMISSION_ERRORS = metrics.counter("kubelet_topology_manager_admission_errors_total", "Pods whose resources could not be aligned.")
 ADMISSION_MILLISECONDS = metrics.histogram(

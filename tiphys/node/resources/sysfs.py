@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
+from tiphys.node.host import huge_pages
 from tiphys.node.host.cpuset import parse_cpus
 from tiphys.node.resources.topology import Place, Topology
 
@@ -59,6 +61,19 @@ def read_distances(root: Path = ROOT) -> dict[int, dict[int, int]]:
     if any(len(row) != len(nodes) for row in rows.values()):
         return {}
     return {node: dict(zip(nodes, row, strict=True)) for node, row in rows.items()}
+
+
+def read_memory(root: Path = ROOT) -> dict[int, dict[str, int]]:
+    """Return the bytes of each NUMA node by resource: all of its `memory`, and the huge pages among it. {} without NUMA nodes."""
+    result = {}
+    for node in sorted(_cpus(root / "node" / "online")):
+        directory = root / "node" / f"node{node}"
+        match = re.search(r"MemTotal:\s+(\d+) kB", _text(directory / "meminfo"))
+        if match is not None:
+            by_size = huge_pages.pages(directory / "hugepages")
+            sizes = {huge_pages.resource_name(size): size * count for size, count in sorted(by_size.items())}
+            result[node] = {"memory": int(match[1]) * 1024, **sizes}
+    return result
 
 
 def _nodes(root: Path) -> dict[int, int]:

@@ -1,0 +1,1 @@
+"""Memory of NUMA nodes that containers own: the policy Static of the memory manager."""
