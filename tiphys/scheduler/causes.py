@@ -50,12 +50,17 @@ _OF_PODS: tuple[Objection, ...] = (
     Objection(AFFINITY, ("node(s) didn't match pod anti-affinity rules",), False),
     Objection(AFFINITY, ("node(s) didn't satisfy existing pods anti-affinity rules",), False),
 )
-OBJECTIONS = (*_OF_VOLUMES, *_OF_PODS)
+_OF_DEVICES: tuple[Objection, ...] = (
+    Objection("DynamicResources", ("resourceclaim not available on the node",), True),
+    Objection("DynamicResources", ("cannot allocate all claims",), True),
+)
+OBJECTIONS = (*_OF_VOLUMES, *_OF_PODS, *_OF_DEVICES)
 FIRST_OBJECTION = len(FILTERS) + 1
 NO_DISK, IN_USE, CROWDED, UNBOUND = range(FIRST_OBJECTION, FIRST_OBJECTION + 4)
 """Causes of volumes; from UNBOUND on those of VolumeBinding, one for each combination of its reasons."""
 FIRST_OF_PODS = FIRST_OBJECTION + len(_OF_VOLUMES)
 WRONG_ZONE = FIRST_OF_PODS - 1
+CLAIM_ELSEWHERE, NO_DEVICES = range(FIRST_OF_PODS + len(_OF_PODS), FIRST_OF_PODS + len(_OF_PODS) + 2)
 
 
 def with_objections(causes: Causes, verdicts: Verdicts) -> Causes:
@@ -93,10 +98,11 @@ def cause_in_row(
     verdicts: Callable[[Snapshot], Verdicts | None],
     filters: Iterable[tuple[int, Filter]],
     volumes: Callable[[int], int] | None = None,
+    devices: Callable[[int], int] | None = None,
 ) -> int:
-    """Return the current cause in one row, uncached: of the filters, of the volumes if the pod has any, and of other pods.
+    """Return the current cause in one row, uncached: of the filters, of the volumes if the pod has any, of other pods, and of devices.
 
-    Verdicts about other pods are computed last, and only when they matter.
+    Verdicts about other pods are computed only when they matter.
     """
     rows = slice(row, row + 1)
     for number, rule in filters:
@@ -108,4 +114,4 @@ def cause_in_row(
     for number, fine in enumerate(by_filter or (), FIRST_OF_PODS):
         if not fine[row]:
             return number
-    return ALLOWED
+    return devices(row) if devices is not None else ALLOWED

@@ -6,11 +6,14 @@ import random
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 
 from tiphys.scheduler.causes import ALLOWED, Causes, cause_in_row, with_objections
 from tiphys.scheduler.columns import Bools, Floats
+from tiphys.scheduler.devices.cache import DevicePlan
+from tiphys.scheduler.devices.checks import DeviceChecks
 from tiphys.scheduler.explain import Diagnosis, diagnose
 from tiphys.scheduler.filters.node_affinity import NamedNodes, named_nodes
 from tiphys.scheduler.filters.order import enabled
@@ -24,6 +27,11 @@ from tiphys.scheduler.volumes.cache import VolumePlan
 from tiphys.scheduler.volumes.checks import VolumeChecks
 
 KNOWN_NEIGHBORS = 256
+
+
+def share_id(rng: random.Random) -> str:
+    """Return a name for a share of a device, in the form of a UID."""
+    return str(UUID(int=rng.getrandbits(128), version=4))
 
 
 class Opinion(NamedTuple):
@@ -56,6 +64,7 @@ class Cycle:
         self._vectors = VectorCache(profile)
         self._neighbors: dict[tuple[bytes, bytes], Neighbors] = {}
         self.volumes = VolumeChecks(cluster, profile)
+        self.devices = DeviceChecks(cluster, partial(share_id, rng), profile)
 
     def place(self, info: PodInfo) -> str | Diagnosis:
         """Return the name of the best node (at random among equals), or the reasons why there is none."""
@@ -70,7 +79,7 @@ class Cycle:
             return named
         opinion = self.ask(info)
         if not opinion.candidates.any():
-            return diagnose(info, self.cluster, opinion.causes)
+            return self._diagnose(info, opinion.causes)
         scores = np.where(opinion.candidates, opinion.scores, -np.inf)
         best = np.flatnonzero(scores == scores.max())
         row = int(best[self._rng.randrange(len(best))])
@@ -86,6 +95,8 @@ class Cycle:
             causes = self.volumes.with_causes(info, info.volumes, causes)
         if verdicts is not None:
             causes = with_objections(causes, verdicts)
+        if info.devices is not None:
+            causes = self.devices.with_causes(info, info.devices, causes)
         causes = self._leave_to_nominated(info, causes)
         candidates: Bools = causes == ALLOWED
         fits = bool(candidates.any())
@@ -100,7 +111,7 @@ class Cycle:
 
     def explain(self, info: PodInfo) -> Diagnosis:
         """Return the reasons against each node that cannot take the pod, even if others can."""
-        return self._refused(info) or diagnose(info, self.cluster, self.ask(info).causes)
+        return self._refused(info) or self._diagnose(info, self.ask(info).causes)
 
     def preempt(self, info: PodInfo, budgets: Iterable[Budget]) -> Room | NoRoom:
         """Find a node on which evictions make room for a pod that was just rejected everywhere."""
@@ -121,9 +132,19 @@ class Cycle:
         """Return the volumes that must be bound before the pod is bound to a node that was chosen for it; None if there are none."""
         return self.volumes.plan(info.volumes, self.cluster.row_of[node]) if info.volumes is not None else None
 
+    def plan_devices(self, info: PodInfo, node: str) -> DevicePlan | None:
+        """Return what is to be written to a pod's claims for devices before it is bound to a node; None if nothing is."""
+        return self.devices.plan(info, info.devices, self.cluster.row_of[node]) if info.devices is not None else None
+
+    def _diagnose(self, info: PodInfo, causes: Causes) -> Diagnosis:
+        reason_in = partial(self.devices.reason_in, info) if info.devices is not None else None
+        return diagnose(info, self.cluster, causes, reason_in)
+
     def _refused(self, info: PodInfo) -> Diagnosis | None:
         """Return the reason why no node needs to be looked at, if there is one."""
         refusal = self.volumes.refusal(info) if info.volumes is not None else None
+        if refusal is None and info.devices is not None:
+            refusal = self.devices.refusal(info)
         if refusal is None:
             return None
         return Diagnosis(nodes=len(self.cluster), rules=frozenset((refusal.rule,)), before=refusal.reason)
@@ -181,7 +202,8 @@ class Cycle:
 
     def _cause(self, info: PodInfo, row: int) -> int:
         volumes = partial(self.volumes.cause_in, info, info.volumes) if info.volumes is not None else None
-        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts, self._filters, volumes)
+        devices = partial(self.devices.cause_in, info, info.devices) if info.devices is not None else None
+        return cause_in_row(info.template, self.cluster, row, self._neighbors_of(info).verdicts, self._filters, volumes, devices)
 
     def _neighbors_of(self, info: PodInfo) -> Neighbors:
         ident = (info.template.key, info.social.key)

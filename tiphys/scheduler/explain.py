@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from tiphys.scheduler.causes import ALLOWED, NO_NODE, Causes, reasons_of, rule_of
+from tiphys.scheduler.causes import ALLOWED, NO_DEVICES, NO_NODE, Causes, reasons_of, rule_of
 from tiphys.scheduler.snapshot import Snapshot
 from tiphys.scheduler.template import PodInfo
 
@@ -39,8 +39,11 @@ class Diagnosis(msgspec.Struct, frozen=True):
         return f"{text} {self.after}" if self.after else text
 
 
-def diagnose(info: PodInfo, cluster: Snapshot, causes: Causes) -> Diagnosis:
-    """Collect the reasons against each node; nodes that would take the pod are left out."""
+def diagnose(info: PodInfo, cluster: Snapshot, causes: Causes, reason_in: Callable[[int], str] | None = None) -> Diagnosis:
+    """Collect the reasons against each node; nodes that would take the pod are left out.
+
+    `reason_in` returns a more exact reason why a row does not have the devices that a pod claims, or "".
+    """
     reasons: dict[str, tuple[str, ...]] = {}
     rules: set[str] = set()
     numbers = causes.tolist()
@@ -48,5 +51,6 @@ def diagnose(info: PodInfo, cluster: Snapshot, causes: Causes) -> Diagnosis:
         cause = numbers[row]
         if cause not in (ALLOWED, NO_NODE):
             rules.add(rule_of(cause))
-            reasons[name] = reasons_of(cause, info.template, cluster, row)
+            exact = reason_in(row) if reason_in is not None and cause == NO_DEVICES else ""
+            reasons[name] = (exact,) if exact else reasons_of(cause, info.template, cluster, row)
     return Diagnosis(nodes=len(cluster), reasons=reasons, rules=frozenset(rules))

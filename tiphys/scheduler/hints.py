@@ -111,4 +111,5 @@ def pod_changed(before: PodInfo | None, after: PodInfo) -> Hint | None:
 
 def own_change_helps(old: SlimPod, new: SlimPod) -> bool:
     """Return whether a waiting pod itself changed in a way that matters to scheduling."""
-    return old.spec != new.spec or old.metadata.labels != new.metadata.labels
+    claims = old.status.resourceClaimStatuses != new.status.resourceClaimStatuses
+    return claims or old.spec != new.spec or old.metadata.labels != new.metadata.labels

@@ -12,7 +12,7 @@ from tiphys.settings.file import ConfigurationError
 
 ALWAYS = ("SchedulingGates", "PrioritySort", "NodeName", "DefaultPreemption", "DefaultBinder")
 """Plugins whose work is always done here."""
-ABSENT = ("DynamicResources", "NodeDeclaredFeatures", "GangScheduling")
+ABSENT = ("NodeDeclaredFeatures", "GangScheduling")
 """Plugins of upstream whose work is not done here."""
 ALL = "*"
 MAX_WEIGHT = 1000

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from tiphys.aio.backoff import BackoffPolicy
+from tiphys.scheduler.devices.pod import PodDevices
 from tiphys.scheduler.settings import DEFAULTS
 from tiphys.scheduler.template import PodInfo
 from tiphys.scheduler.volumes.pod import PodVolumes
@@ -39,6 +40,7 @@ class Kind(NamedTuple):
     social: bytes
     rules: frozenset[str]
     volumes: PodVolumes | None
+    devices: PodDevices | None = None
 
 
 class Waiting(msgspec.Struct, eq=False):
@@ -59,7 +61,7 @@ class Waiting(msgspec.Struct, eq=False):
 
     @property
     def kind(self) -> Kind:
-        return Kind(self.info.template.key, self.info.social.key, self.rules, self.info.volumes)
+        return Kind(self.info.template.key, self.info.social.key, self.rules, self.info.volumes, self.info.devices)
 
 
 class SchedulingQueue:

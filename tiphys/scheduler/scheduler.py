@@ -24,6 +24,10 @@ from tiphys.runtime.leader import LeaderElector
 from tiphys.runtime.recorder import EventRecorder
 from tiphys.scheduler import hints, metrics
 from tiphys.scheduler.cycle import Cycle
+from tiphys.scheduler.devices.bind import DeviceBinder, DevicesNotGiven
+from tiphys.scheduler.devices.cache import DevicePlan
+from tiphys.scheduler.devices.claims import RULE as DEVICES
+from tiphys.scheduler.devices.feed import concerns_devices, feed_devices
 from tiphys.scheduler.explain import Diagnosis
 from tiphys.scheduler.feed import feed_relations
 from tiphys.scheduler.preempt import UNDER_WAY, Budget, NoRoom, Room
@@ -72,6 +76,7 @@ class Scheduler:
         self._recorder = EventRecorder(client, name, clock=clock, rng=rng)
         self._writer = Writer(client, self._recorder, name=name, clock=clock)
         self._volumes = VolumeBinder(client, self.cluster.volumes, labels_of=self._labels_of, timeout=settings.profile.bind_timeout)
+        self._devices = DeviceBinder(client, self.cluster.devices, clock=clock)
         self._changed = asyncio.Event()
         self._binding: set[str] = set()
         """Uids of pods whose binding is being written, or is written but not observed yet."""
@@ -92,6 +97,7 @@ class Scheduler:
     async def _lead(self) -> None:
         feed_relations(self._informers, self.cluster.relations, self._scheme)
         feed_volumes(self._informers, self._scheme, self.cluster.volumes, self._storage_changed)
+        feed_devices(self._informers, self._scheme, self.cluster.devices, self._wake)
         metrics.declare(self.queue, self.name)
         self._nodes.subscribe(self._node_changed)
         if any(kind.type is policy.PodDisruptionBudget for kind in self._scheme):
@@ -264,9 +270,12 @@ class Scheduler:
         plan = self._cycle.plan(info, decision)
         if plan is not None:
             self.cluster.volumes.reserve(info.uid, plan)
+        devices = self._cycle.plan_devices(info, decision)
+        if devices is not None:
+            self.cluster.devices.reserve(info.uid, devices)
         self.cluster.put_pod(info, decision)
         self._binding.add(info.uid)
-        tasks.spawn(self._bind(one, decision, plan, slots), name=f"bind {info.key}")
+        tasks.spawn(self._bind(one, decision, plan, devices, slots), name=f"bind {info.key}")
 
     def _lap(self, point: str, status: str) -> None:
         """Record the end of a part of the decision."""
@@ -278,7 +287,10 @@ class Scheduler:
         """Handle a pod that fits nowhere: make room if possible, park the pod, and say why."""
         info, nominations = one.info, self._cycle.nominations
         after = ""
-        if self._awaits_victims(info):
+        if info.devices is not None and DEVICES in diagnosis.rules and (claim := self._cycle.devices.idle(info, info.devices)) is not None:
+            after = "deallocation of ResourceClaim completed"
+            tasks.spawn(self._devices.deallocate(info, claim), name=f"deallocate {info.key}")
+        elif self._awaits_victims(info):
             after = UNDER_WAY
         elif diagnosis.nodes:
             nominations.drop(info.uid)
@@ -319,7 +331,7 @@ class Scheduler:
             self._victims.pop(info.uid, None)
             self._wake(lambda waiting: waiting.info.template is info.template, "AssignedPodDelete")
 
-    async def _bind(self, one: Waiting, node: str, plan: VolumePlan | None, slots: asyncio.Semaphore) -> None:
+    async def _bind(self, one: Waiting, node: str, plan: VolumePlan | None, devices: DevicePlan | None, slots: asyncio.Semaphore) -> None:
         info = one.info
         done, failure = False, ""
         began = self._clock.monotonic()
@@ -327,15 +339,21 @@ class Scheduler:
             if plan is not None:
                 await self._bind_volumes(info, plan, slots)
             async with slots:
+                if devices is not None:
+                    await self._devices.write(info, devices)
                 began = self._clock.monotonic()
                 done = await self._writer.bind(info, node)
         except VolumesNotBound as error:
             failure = f'running PreBind plugin "{BINDING}": {error}'
+        except DevicesNotGiven as error:
+            failure = f'running PreBind plugin "{DEVICES}": {error}'
         except Exception:
             log.exception("binding failed", extra={"pod": str(info.key), "node": node})
         now = self._clock.monotonic()
         if plan is not None and self.cluster.volumes.release(info.uid) and not done:
             self._wake(volumes_released, "AssignedPodDelete")
+        if devices is not None:
+            await self._settle_devices(info, devices, done=done or bool(failure))
         if not failure:
             metrics.spent("Bind", "Success" if done else "Error", self.name, now - began)
         if done:
@@ -344,7 +362,7 @@ class Scheduler:
             return
         waiting = self._forget(one)
         if failure and waiting is not None:
-            log.info("volumes not bound", extra={"pod": str(info.key), "node": node, "reason": failure})
+            log.info("pod not bound", extra={"pod": str(info.key), "node": node, "reason": failure})
             await self._writer.failed(waiting, failure)
 
     async def _bind_volumes(self, info: PodInfo, plan: VolumePlan, slots: asyncio.Semaphore) -> None:
@@ -361,6 +379,13 @@ class Scheduler:
             raise
         finally:
             metrics.spent("PreBind", status, self.name, self._clock.monotonic() - began)
+
+    async def _settle_devices(self, info: PodInfo, plan: DevicePlan, *, done: bool) -> None:
+        """Let the claims themselves count for what a decision gave them; take reservations back if the pod was not bound."""
+        if not done:
+            await self._devices.take_back(info, list(plan.gives))
+        self.cluster.devices.release(info.uid)
+        self._wake(concerns_devices, "ResourceClaimUpdate")
 
     def _labels_of(self, node: str) -> Mapping[str, str] | None:
         facts = self.cluster.facts(node)

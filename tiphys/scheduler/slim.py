@@ -73,6 +73,7 @@ class SlimPodSpec(Struct, forbid_unknown_fields=False):
     preemptionPolicy: str | None = None
     overhead: dict[str, Quantity] = {}
     resources: core.ResourceRequirements | None = None
+    resourceClaims: list[core.PodResourceClaim] = []
 
 
 class SlimContainerStatus(Struct, forbid_unknown_fields=False):
@@ -95,6 +96,7 @@ class SlimPodStatus(Struct, forbid_unknown_fields=False):
     """Those with granted resources."""
     initContainerStatuses: list[SlimContainerStatus] = []
     """Those with granted resources."""
+    resourceClaimStatuses: list[core.PodResourceClaimStatus] = []
 
 
 class SlimPod(KubeObject, forbid_unknown_fields=False):

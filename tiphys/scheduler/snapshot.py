@@ -18,6 +18,7 @@ from tiphys.api.core import v1 as core
 from tiphys.api.machinery.base import Quantity
 from tiphys.api.meta.v1 import ObjectMeta
 from tiphys.scheduler.columns import Bools, Column, Ints, LabelColumns, grown
+from tiphys.scheduler.devices.cache import DeviceCache
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.relations import Placed, Relations
 from tiphys.scheduler.resources import CPU, EPHEMERAL, MEMORY, PODS, HostPort, amounts
@@ -135,6 +136,7 @@ class Snapshot:
         self.pods_on: dict[str, dict[str, PodInfo]] = {}
         self.relations = Relations(rows)
         self.volumes = VolumeCache()
+        self.devices = DeviceCache()
         self._facts: dict[str, NodeFacts] = {}
         self._node_of: dict[str, str] = {}
         self._free = list(range(rows - 1, -1, -1))

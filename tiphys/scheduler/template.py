@@ -14,6 +14,7 @@ import msgspec
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import ordered
 from tiphys.runtime.key import Key
+from tiphys.scheduler.devices.pod import PodDevices, pod_devices
 from tiphys.scheduler.matching import image_name
 from tiphys.scheduler.resources import HostPort, Requests, host_ports, pod_requests
 from tiphys.scheduler.settings import DEFAULTS
@@ -50,6 +51,7 @@ class PodInfo(msgspec.Struct, frozen=True, eq=False):
     social: Social
     terminating: bool
     volumes: PodVolumes | None = None
+    devices: PodDevices | None = None
 
 
 class Affinity(NamedTuple):
@@ -158,6 +160,7 @@ class Reader:
             social=self._socials.of(pod),
             terminating=pod.metadata.deletionTimestamp is not None,
             volumes=pod_volumes(pod) if pod.spec.volumes else None,
+            devices=pod_devices(pod) if pod.spec.resourceClaims else None,
         )
 
 

@@ -92,7 +92,7 @@ def test_filters_are_disabled_without_their_scores(tmp_path: Path) -> None:
 
 
 def test_multi_point_disables_both(tmp_path: Path) -> None:
-    found = profile(tmp_path, multiPoint={"disabled": [{"name": "NodeAffinity"}, {"name": "VolumeZone"}, {"name": "DynamicResources"}]})
+    found = profile(tmp_path, multiPoint={"disabled": [{"name": "NodeAffinity"}, {"name": "VolumeZone"}, {"name": "GangScheduling"}]})
     assert found == Profile(disabled_filters=("NodeAffinity", "VolumeZone"), weights=Weights(NodeAffinity=0))
 
 
@@ -133,7 +133,7 @@ def test_values_without_effect_are_refused(tmp_path: Path, document: dict[str, A
         ({"filter": {"disabled": [{"name": "Odd"}]}}, 'filter.disabled[0].name: there is no plugin "Odd" at this point'),
         ({"filter": {"disabled": [{"name": "ImageLocality"}]}}, "filter.disabled[0].name: there is no plugin"),
         ({"score": {"enabled": [{"name": "ImageLocality", "weight": -1}]}}, "score.enabled[0].weight: -1 is not in the range"),
-        ({"multiPoint": {"enabled": [{"name": "DynamicResources"}]}}, "multiPoint.enabled[0].name: Tiphys does not have the plugin"),
+        ({"multiPoint": {"enabled": [{"name": "GangScheduling"}]}}, "multiPoint.enabled[0].name: Tiphys does not have the plugin"),
         ({"multiPoint": {"disabled": [{"name": "PrioritySort"}]}}, "multiPoint.disabled[0].name: Tiphys always does the work"),
         ({"multiPoint": {"disabled": [{"name": "*"}]}}, "multiPoint.disabled[0].name: Tiphys always does the work of SchedulingGates, "),
     ],

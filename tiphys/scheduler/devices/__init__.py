@@ -1,0 +1,1 @@
+"""Devices for claims of pods ("Dynamic Resource Allocation"; KEP-4381)."""
