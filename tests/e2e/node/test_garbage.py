@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import tarfile
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.node.cluster import BUSYBOX, Node
+from tests.e2e.node.registry import Registry
+from tests.e2e.runtime.machine import Machine
 from tiphys.api.core import v1 as core
 from tiphys.images.archives import load_archive
 from tiphys.images.oci import layer, write_archive
@@ -129,3 +132,37 @@ async def test_the_log_of_a_deleted_pod_stays_readable(node: Node) -> None:
     assert node.kubelet is not None
     assert (await node.kubelet.garbage.reclaim("nodefs", EVERYTHING)).summary.startswith("1 log of deleted pods")
     assert kept_logs.kept_logs(logs) == []
+
+
+async def test_an_image_that_is_being_removed_is_pulled_again_for_a_pod(node: Node, node_machine: Machine, tmp_path: Path) -> None:
+    assert node.kubelet is not None
+    images = node.kubelet.services.images
+    async with Registry.running(node_machine, tmp_path) as registry:
+        name = registry.image()
+        pod = await node.run("web", {"image": name, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "1000"]})
+        await node.ready()
+        node.api.remove(core.Pod, "web", "default")
+        await eventually(lambda: node.kubelet is not None and node.kubelet.loop.workers() == [], timeout=20)
+        present = await node.cri.image_status(name)
+        assert present is not None
+        told: list[str] = []
+        fetching = images.fetch(pod, name, "IfNotPresent", tell=lambda type_, reason, message: told.append(message))
+        await asyncio.gather(images.remove(present.id), fetching)
+        assert any(message.startswith("Successfully pulled") for message in told)
+        assert await holds(node, name)
+
+
+async def test_pods_start_while_images_go(node: Node, node_machine: Machine, tmp_path: Path) -> None:
+    assert node.kubelet is not None
+    garbage = node.kubelet.garbage
+    async with Registry.running(node_machine, tmp_path) as registry:
+        for number in range(4):
+            name = f"web-{number}"
+            await node.run(name, {"image": registry.image(), "imagePullPolicy": "IfNotPresent", "command": ["sleep", "1000"]})
+            for _ in range(3):
+                await garbage.reclaim("imagefs", EVERYTHING)
+            await node.ready(name)
+            assert await holds(node, registry.image())
+            node.api.remove(core.Pod, name, "default")
+            await eventually(lambda: node.kubelet is not None and node.kubelet.loop.workers() == [], timeout=20)
+    assert node.events("Failed") == []

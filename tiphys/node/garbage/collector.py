@@ -122,7 +122,7 @@ class GarbageCollector:
                 if count:
                     parts.append(_counted(count, name))
             freed = await asyncio.to_thread(progress.freed)
-            result = Reclaimed(max(freed, 0) if parts else 0, ", ".join(parts))
+            result = Reclaimed(freed, ", ".join(parts))
             log.info("room made on a disk", extra={"disk": disk, "bytes": result.bytes, "summary": result.summary})
             return result
 

@@ -50,6 +50,8 @@ class DeadCollector:
             try:
                 await self._remove_one(one)
                 count += 1
+                if progress is not None:
+                    progress.count()
             except CriError as error:
                 log.warning("dead container not removed", extra={"container": one.id, "uid": one.uid, "error": str(error)})
                 failure = error

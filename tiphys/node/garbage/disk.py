@@ -30,15 +30,23 @@ class Progress:
         self._path = path
         self._before = room(path).available
         self._counted = 0
+        self._removals = 0
 
-    def count(self, size: int) -> None:
-        """Add the size of something that was removed."""
+    def count(self, size: int = 0) -> None:
+        """Note that something was removed, with its size if that is known."""
         self._counted += size
+        self._removals += 1
 
     def freed(self) -> int:
-        """Return the bytes: what was counted, or what the disk shows if that is more. Blocking; raises OSError."""
-        return max(self._counted, room(self._path).available - self._before)
+        """Return the bytes: what was counted, or what the disk shows if that is more. Blocking; raises OSError.
+
+        Without a removal it is 0: others, too, free room.
+        """
+        return self._gained() if self._removals else 0
 
     def is_enough(self) -> bool:
-        """True if the goal is reached. Blocking; raises OSError."""
-        return self.freed() >= self.goal
+        """True if the goal is reached, also because others freed room. Blocking; raises OSError."""
+        return self._gained() >= self.goal
+
+    def _gained(self) -> int:
+        return max(self._counted, room(self._path).available - self._before)
