@@ -88,9 +88,8 @@ def reclaim(logs: Path, progress: Progress) -> int:
 
 def reclaim_rotated(logs: Path, progress: Progress) -> int:
     """Remove compressed logs of pods that are there, oldest first, until there is enough room; returns their number. Raises OSError."""
-    files = [(path.stat().st_mtime, path) for path in logs.glob("*_*_*/*/*.log.*.gz")]
     count = 0
-    for _, path in sorted(files):
+    for path in sorted(logs.glob("*_*_*/*/*.log.*.gz"), key=lambda path: (_modified(path), path)):
         if progress.is_enough():
             break
         progress.count(_size(path))
@@ -146,7 +145,7 @@ def _pods(logs: Path) -> list[KeptPod]:
     pods = []
     for directory in _directories(logs):
         identity = _identity(directory.name)
-        files = tuple(KeptFile(str(path), _size(path), path.stat().st_mtime) for path in directory.glob("*/*") if path.is_file())
+        files = tuple(KeptFile(str(path), _size(path), _modified(path)) for path in directory.glob("*/*") if path.is_file())
         pods.append(KeptPod(str(directory), identity[3].timestamp() if identity is not None else 0.0, files))
     return pods
 
@@ -174,6 +173,13 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:
         return 0
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _unlink(path: Path) -> None:

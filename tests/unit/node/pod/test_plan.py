@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.node.make import NOW, box, observed, plan, pod, seen
+from tiphys.node.container.config import hashes
 from tiphys.node.pod.backoff import Backoff, backoff_key, backoff_left, next_backoff
-from tiphys.node.pod.observed import Observed, SeenContainer
-from tiphys.node.pod.plan import Plan, Verdicts, grace_of
+from tiphys.node.pod.observed import Observed, SeenContainer, SeenSandbox
+from tiphys.node.pod.plan import Plan, Verdicts, grace_of, plan_pod
 
 
 def names(result: Plan) -> list[str]:
@@ -239,6 +240,16 @@ def test_old_dead_containers_and_empty_sandboxes_are_removed() -> None:
     assert result.remove_sandboxes == ()
     result = plan(it, observed(seen(it, "a", sandbox="box1"), boxes=(box(1), box(0, ready=False))))
     assert result.remove_sandboxes == ("box0",)
+
+
+def test_dead_containers_can_be_left_to_garbage_collection() -> None:
+    it = pod({"name": "a"})
+    lives = [seen(it, "a", "exited", attempt=number, ago=100 - number, sandbox="gone") for number in range(3)]
+    boxes = (box(1), SeenSandbox("gone", 0, ready=False), SeenSandbox("empty", 0, ready=False))
+    what = observed(*lives, seen(it, "a", attempt=3, sandbox="box1"), boxes=boxes)
+    result = plan_pod(it, what, hashes=hashes(it), verdicts={}, backoffs={}, now=NOW, spare=None)
+    assert result.remove_containers == ()
+    assert result.remove_sandboxes == ("empty",)
 
 
 def test_ephemeral_containers_start_once() -> None:
