@@ -416,3 +416,8 @@ def test_times_of_shutdowns_that_exclude_each_other(options: dict[str, Any], mes
     with pytest.raises(SettingsError) as caught:
         ClusterSettings(data_dir="/d", kubelet=KubeletOptions(**options)).check()
     assert str(caught.value) == message
+
+
+def test_shows_the_thresholds_that_hold_without_a_choice() -> None:
+    shown = configuration(NodeSettings(name="n1", root=Path("/n1")))["kubeletconfig"]
+    assert shown["evictionHard"]["memory.available"] == "100Mi"

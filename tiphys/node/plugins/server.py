@@ -27,15 +27,20 @@ async def serve(path: Path, service: str, methods: Mapping[str, Method], *, begu
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     await asyncio.to_thread(path.unlink, missing_ok=True)
+    # The name of a socket has 107 bytes at most: the directory goes by its descriptor, so it may be anywhere.
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        server.add_insecure_port(f"unix://{path}")
-    except RuntimeError as error:
-        # gRPC logs the cause and raises without it.
-        raise OSError(f"no socket can be made at {path}") from error
-    await server.start()
-    os.chmod(path, 0o600)
-    begun()
-    try:
-        await server.wait_for_termination()
+        try:
+            server.add_insecure_port(f"unix:///proc/self/fd/{directory}/{path.name}")
+        except RuntimeError as error:
+            # gRPC logs the cause and raises without it.
+            raise OSError(f"no socket can be made at {path}") from error
+        await server.start()
+        os.chmod(path, 0o600)
+        begun()
+        try:
+            await server.wait_for_termination()
+        finally:
+            await server.stop(grace=None)
     finally:
-        await server.stop(grace=None)
+        os.close(directory)
