@@ -73,6 +73,24 @@ class Registry:
         self._top, size = self._add(json.dumps(manifest | {"mediaType": MANIFEST}).encode())
         self._media[self._top] = MANIFEST
 
+    def break_layer(self) -> str:
+        """Serve other content for the first layer than its digest says; returns the digest."""
+        manifest = json.loads(self._blobs[self._top])
+        digest = f"sha256:{hashlib.sha256(secrets.token_bytes(8)).hexdigest()}"
+        manifest["layers"][0]["digest"] = digest
+        # containerd does not fetch a layer whose content, by the configuration, it has unpacked before.
+        config = json.loads(self._blobs[manifest["config"]["digest"]])
+        config["rootfs"]["diff_ids"][0] = digest
+        manifest["config"]["digest"], manifest["config"]["size"] = self._add(json.dumps(config).encode())
+        self._blobs[digest] = bytes(manifest["layers"][0]["size"])
+        self.replace_manifest(json.dumps(manifest).encode())
+        return digest
+
+    def replace_manifest(self, data: bytes) -> None:
+        """Serve this as the image's manifest."""
+        self._top, _ = self._add(data)
+        self._media[self._top] = MANIFEST
+
     def _add(self, data: bytes) -> tuple[str, int]:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         self._blobs[digest] = data
