@@ -63,13 +63,13 @@ class OrphanCollector:
 
     async def _files(self) -> None:
         left = await asyncio.to_thread(self.services.volumes.left_over)
-        families.ORPHAN_ERRORS.labels().set(len(self._clearing))
+        families.ORPHAN_VOLUME_ERRORS.labels().set(len(self._clearing))
         orphans = [uid for uid in sorted(left) if not self._is_known(uid)]
         for uid in orphans:
             if uid not in self._clearing:
                 self._clearing.add(uid)
                 self._tasks.spawn(self._clear(uid), name=f"volumes of {uid}")
-        families.ORPHANS.labels().set(len(orphans))
+        families.ORPHAN_VOLUMES.labels().set(len(orphans))
 
     async def _clear(self, uid: str) -> None:
         """Unmount and remove the volumes of a former pod. The driver of one may come up later than the kubelet."""

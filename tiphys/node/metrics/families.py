@@ -71,8 +71,8 @@ EVICTIONS = metrics.counter("kubelet_evictions", "Pods that the node evicted, by
 IMAGES_COLLECTED = metrics.counter(
     "kubelet_image_garbage_collected_total", "Images removed by garbage collection, whether for their age or for space.", "reason"
 )
-ORPHANS = metrics.gauge("kubelet_orphan_pod_cleaned_volumes", "Former pods whose volumes the last look for orphans had to remove.")
-ORPHAN_ERRORS = metrics.gauge(
+ORPHAN_VOLUMES = metrics.gauge("kubelet_orphan_pod_cleaned_volumes", "Former pods whose volumes the last look for orphans had to remove.")
+ORPHAN_VOLUME_ERRORS = metrics.gauge(
     "kubelet_orphan_pod_cleaned_volumes_errors", "Former pods whose volumes could not be removed yet at the last look for orphans."
 )
 EVICTION_AGE = metrics.histogram(
