@@ -77,7 +77,8 @@ def option_of(one: Bound) -> Decorator:
     if one.field.type is bool:
         # As upstream's: --flag, --flag=true or --flag=false.
         more = {"is_flag": False, "flag_value": "true"}
-    metavar = option.metavar or ("DURATION" if option.is_duration else "FILE" if one.field.type is Path else None)
+    path = ("DIRECTORY" if option.is_directory else "FILE") if one.field.type is Path else None
+    metavar = option.metavar or ("DURATION" if option.is_duration else path)
     if option.choices:
         metavar = f"[{'|'.join(option.choices)}]"
     return click.option(option.flag, option.name, type=FieldType(one), help=one.help, metavar=metavar, **more)  # type: ignore[arg-type]

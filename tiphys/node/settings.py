@@ -211,7 +211,13 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """Processes and threads that a pod may have at once; -1 for as many as the machine has."""
     static_pod_path: Annotated[
         Path | None,
-        Option("--pod-manifest-path", "Directory with manifests of static pods, or a single manifest.", default="none"),
+        Option(
+            "--pod-manifest-path",
+            "Directory with manifests of static pods, or a single manifest.",
+            metavar="PATH",
+            default="none",
+            is_directory=True,
+        ),
     ] = None
     static_pod_url: str = ""
     """URL that serves the manifest of a static pod, or a PodList of several."""

@@ -39,6 +39,8 @@ class Option:
     choices: tuple[str, ...] = ()
     is_file: bool = False
     """True for text that names a file, which must exist."""
+    is_directory: bool = False
+    """True for a path of a directory, or of what is to be one; otherwise paths are those of files, which must exist."""
     is_duration: bool = False
     """True for a number of seconds that is written as a duration, such as 90s or 2m."""
     check: Check | None = None

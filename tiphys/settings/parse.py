@@ -42,7 +42,7 @@ def _value(one: Bound, text: str) -> Any:
         except ValueError:
             raise ValueError(f"{text!r} is not a whole number") from None
     if type_ is Path:
-        return _file(text)
+        return Path(text).absolute() if one.option.is_directory else _file(text)
     if one.option.is_file:
         return str(_file(text))
     if get_origin(type_) is tuple:

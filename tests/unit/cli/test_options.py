@@ -179,6 +179,13 @@ def test_values_of_the_wrong_form_are_refused_in_words(tmp_path: Path, arguments
     assert arguments[0].partition("=")[0] in result.output
 
 
+@pytest.mark.parametrize("flag", ["--pod-manifest-path", "--local-storage-dir", "--image-credential-provider-bin-dir"])
+def test_directories_are_given_as_such_and_may_come_later(tmp_path: Path, flag: str) -> None:
+    name = flag.removeprefix("--").replace("-", "_")
+    for path in (tmp_path, tmp_path / "later"):
+        assert given_by(tmp_path, "up", flag, str(path)) == {name: str(path)}
+
+
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     result = run("up", "--data-dir", str(tmp_path), "--cluster-cidr", "ten", "--service-node-port-range", "9")
     assert "--cluster-cidr" in result.output

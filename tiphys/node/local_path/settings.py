@@ -24,7 +24,7 @@ class LocalStorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     directory: Annotated[
         Path | None,
-        Option("--local-storage-dir", "Directory of local volumes.", default="storage in the data directory"),
+        Option("--local-storage-dir", "Directory of local volumes.", default="storage in the data directory", is_directory=True),
     ] = None
     overcommit: Annotated[
         bool,

@@ -28,10 +28,12 @@ class PullOptions(msgspec.Struct, frozen=True, kw_only=True):
         Option(
             "--image-credential-provider-config",
             "CredentialProviderConfig file, or a directory of them: programs that supply logins for registries.",
+            metavar="PATH",
             default="none",
+            is_directory=True,
         ),
     ] = None
     credential_provider_directory: Annotated[
         Path | None,
-        Option("--image-credential-provider-bin-dir", "Directory of the credential provider programs.", default="none"),
+        Option("--image-credential-provider-bin-dir", "Directory of the credential provider programs.", default="none", is_directory=True),
     ] = None
