@@ -102,6 +102,9 @@ class NodeServices(msgspec.Struct, kw_only=True, eq=False):
     resource_health: list[Callable[[str, str], list[core.ResourceStatus]]] = []
     """Sources of the health of what was assigned to a container, by the pod's uid and the container's name."""
 
+    stopped: dict[str, str] = {}
+    """Reasons for which the kubelet stopped containers, by id, until their ends are seen."""
+
     def tell(self, pod: core.Pod, container: str, type_: str, reason: str, message: str) -> None:
         """Record an event about a pod, or about one of its containers."""
         about = core.ObjectReference(

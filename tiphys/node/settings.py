@@ -207,6 +207,15 @@ class KubeletOptions(PullOptions, msgspec.Struct, frozen=True, kw_only=True):
     """Names of sysctls, or patterns that end with `*`, that pods may set besides the safe ones."""
     seccomp_default: bool = False
     """True if containers without a seccomp profile get the runtime's instead of none."""
+    crash_log_length: Annotated[
+        int,
+        Option(
+            "--crash-log-length",
+            "Maximum length of the end of a log that an event shows when a container keeps failing, 0 to show none.",
+            minimum=0,
+            maximum=900,
+        ),
+    ] = 500
     pod_max_pids: Annotated[int, Option("--pod-max-pids", "Maximum number of processes per pod, -1 for no limit.", minimum=-1)] = 4096
     """Processes and threads that a pod may have at once; -1 for as many as the machine has."""
     static_pod_path: Annotated[

@@ -26,7 +26,7 @@ async def test_a_pod_runs_and_goes(node: Node) -> None:
 
 
 async def test_a_killed_process_is_restarted_at_once_and_then_with_backoff(node: Node) -> None:
-    await node.run()
+    await node.run("web", {"command": ["sh", "-c", "echo last words; exec sleep 1000"]})
     await node.ready()
     loop = asyncio.get_running_loop()
     await node.kill_process()
@@ -44,6 +44,8 @@ async def test_a_killed_process_is_restarted_at_once_and_then_with_backoff(node:
 
     await eventually(backing_off)
     await eventually(lambda: node.events("BackOff"))
+    assert all("not by the kubelet" in message for message in await eventually(lambda: node.events("Killed")))
+    assert "exit code 137; the end of its log:\nlast words" in (await eventually(lambda: node.events("CrashLog")))[0]
 
 
 async def test_a_finished_pod(node: Node) -> None:

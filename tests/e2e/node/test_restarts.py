@@ -192,3 +192,5 @@ async def test_memory_limits_kill(node: Node) -> None:
     ended = node.status().state.terminated
     assert ended is not None
     assert ended.reason == "OOMKilled"
+    (message,) = await eventually(lambda: node.events("OOMKilled"))
+    assert "its limit is 16Mi" in message

@@ -63,6 +63,8 @@ class PodKiller:
         clock = self.services.clock
         if self.pod is not None:
             self.services.tell(self.pod, seen.name, "Normal", "Killing", message or f"Stopping container {seen.name}")
+            deleted = self.pod.metadata.deletionTimestamp is not None
+            self.services.stopped[seen.id] = message or ("the pod was deleted" if deleted else "the pod was stopped")
             await self._pre_stop(seen, deadline - clock.monotonic())
         left = deadline - clock.monotonic()
         with contextlib.suppress(NotFound):

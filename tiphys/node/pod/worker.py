@@ -26,6 +26,7 @@ from tiphys.node.pod.actions import NotYet, PodActions
 from tiphys.node.pod.admit import Rejection
 from tiphys.node.pod.backoff import Backoff
 from tiphys.node.pod.killer import PodKiller
+from tiphys.node.pod.last_words import DeathReports
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import Plan, deadline_left, grace_of, plan_pod
 from tiphys.node.pod.states import Event, Life
@@ -75,6 +76,7 @@ class PodWorker:
         self.progress = resize.Progress(pod.metadata.generation) if pod is not None and unfinished else None
         self._pending_since = 0.0
         self.actions = PodActions(services, self.waiting, self.applied)
+        self._deaths = DeathReports(services, seen)
         self._wake = asyncio.Event()
         self._ending = asyncio.Event()
         self._retry = 0.0
@@ -414,7 +416,9 @@ class PodWorker:
             spare=None,
             longest_backoff=self.services.settings.longest_restart_backoff,
         )
-        self._crash_loops(pod, plan)
+        await self._deaths.tell(pod, self.seen)
+        for name in self._crash_loops(pod, plan):
+            await self._deaths.tell_log(pod, name, self.seen)
         if plan.over:
             self.over = not self.seen.running
             self.fire("over")
@@ -472,7 +476,9 @@ class PodWorker:
         self._probe()
         self.publish()
 
-    def _crash_loops(self, pod: core.Pod, plan: Plan) -> None:
+    def _crash_loops(self, pod: core.Pod, plan: Plan) -> list[str]:
+        """Show which containers wait for their back-off; returns those whose wait has just begun."""
+        begun = []
         for name, delay in plan.backing_off.items():
             fresh = name not in self.waiting or self.waiting[name].reason != "CrashLoopBackOff"
             whose = f"{pod.metadata.name}_{pod.metadata.namespace}({pod.metadata.uid})"
@@ -481,6 +487,8 @@ class PodWorker:
             if fresh:
                 text = f"Back-off restarting failed container {name} in pod {whose}"
                 self.services.tell(pod, name, "Warning", "BackOff", text)
+                begun.append(name)
+        return begun
 
     # -- the end
 
@@ -492,6 +500,8 @@ class PodWorker:
         try:
             await killer.kill(grace_cap=self._grace_cap, missing=not self.is_known)
             await self.services.relister.refresh(self.uid)
+            if self.pod is not None:
+                await self._deaths.tell(self.pod, self.seen)
         except CriError as error:
             log.warning("pod could not be stopped", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
