@@ -23,10 +23,10 @@ from tiphys.testing.eventually import eventually
 EVERYTHING = 1 << 60
 
 
-async def image(node: Node, directory: Path) -> str:
-    """Give the node an image of one file that no registry has; returns its name."""
+async def image(node: Node, directory: Path, *, size: int = 100_000) -> str:
+    """Give the node an image of one file of so many bytes that no registry has; returns its name."""
     name = f"example.test/{secrets.token_hex(4)}:1"
-    data = secrets.token_bytes(100_000)
+    data = secrets.token_bytes(size)
     with tarfile.open(directory / "layer.tar", "w") as tar:
         info = tarfile.TarInfo("file")
         info.size = len(data)

@@ -67,10 +67,10 @@ def remove_leftovers() -> None:
 
 
 @contextlib.contextmanager
-def running_machine() -> Iterator[Machine]:
-    """A running containerd with the pause and busybox images, purged at the end."""
+def running_machine(machine: Machine | None = None) -> Iterator[Machine]:
+    """A running containerd with the pause and busybox images, purged at the end; by default in a new directory."""
     remove_leftovers()
-    machine = Machine.new()
+    machine = machine or Machine.new()
 
     async def start() -> None:
         await machine.start()
