@@ -111,7 +111,7 @@ HINTS = st.builds(Hint, st.sampled_from([None, *node_sets(range(3))]), st.boolea
 @given(
     st.lists(st.lists(st.builds(Hint, st.sampled_from([None, *node_sets(range(3))]), st.booleans()), max_size=4), min_size=1, max_size=3)
 )
-def test_what_is_aligned_is_common_to_a_hint_of_each_resource(resources: list[list[Hint]]) -> None:
+def test_aligned_nodes_are_common_to_a_hint_of_each_resource(resources: list[list[Hint]]) -> None:
     nodes = frozenset(range(3))
     hints: list[Hints] = [{str(number): one} for number, one in enumerate(resources)]
     chosen = TopologyManager("best-effort", nodes).merge(hints)
