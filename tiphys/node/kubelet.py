@@ -48,7 +48,7 @@ from tiphys.node.pod.cgroups import PodCgroups
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.status_writer import StatusWriter
 from tiphys.node.pod_resources.server import PodResourcesServer
-from tiphys.node.pod_resources.source import CpuSource, DeviceSource, Source
+from tiphys.node.pod_resources.source import CpuSource, DeviceSource, MemorySource, Source
 from tiphys.node.pulls.puller import ImagePuller, PullsImages
 from tiphys.node.resources import parts as resource_parts
 from tiphys.node.resources.assigner import Assigner
@@ -184,7 +184,9 @@ class Kubelet:
         self.server: KubeletServer | None = None
         self.health = HealthServer(self.checks, self.clock)
         self.registration = NodeRegistration(self.services, capacity, lambda: self.loop.live)
-        sources: list[Source] = [DeviceSource(self.devices), *([CpuSource(cpus)] if cpus is not None else [])]
+        sources: list[Source] = [DeviceSource(self.devices)]
+        sources += [CpuSource(cpus)] if cpus is not None else []
+        sources += [MemorySource(memory)] if memory is not None else []
         self.pod_resources = PodResourcesServer(settings.root / "pod-resources", self.loop.known_pods, sources, self.clock)
         self.registration.extended = self.devices.capacity
         self.devices.on_change = self.registration.hurry

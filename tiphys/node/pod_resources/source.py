@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from tiphys.node.devices.device import NO_NODE, by_node
 from tiphys.node.devices.manager import DeviceManager
 from tiphys.node.pod_resources.pb import podresources_pb2 as pb
 from tiphys.node.resources.cpu.manager import CpuManager
+from tiphys.node.resources.memory.manager import MemoryManager
 
 
 class Source(Protocol):
@@ -55,6 +56,26 @@ class CpuSource:
 
     def allocatable(self) -> pb.AllocatableResourcesResponse:
         return pb.AllocatableResourcesResponse(cpu_ids=sorted(self._manager.topology.cpus - self._manager.reserved))
+
+
+class MemorySource:
+    """Memory and huge pages that containers own; without the policy Static there is no such source."""
+
+    def __init__(self, manager: MemoryManager) -> None:
+        self._manager = manager
+
+    def container(self, uid: str, name: str) -> pb.ContainerResources:
+        owned = self._manager.owners.get(uid, {}).get(name, ())
+        return pb.ContainerResources(memory=[_memory(block.resource, block.size, block.nodes) for block in owned])
+
+    def allocatable(self) -> pb.AllocatableResourcesResponse:
+        stores = [(node, name, store) for node, stores in sorted(self._manager.machine.items()) for name, store in stores.items()]
+        return pb.AllocatableResourcesResponse(memory=[_memory(name, store.usable, {node}) for node, name, store in stores if store.usable])
+
+
+def _memory(resource: str, size: int, nodes: Iterable[int]) -> pb.ContainerMemory:
+    topology = pb.TopologyInfo(nodes=[pb.NUMANode(ID=node) for node in sorted(nodes)])
+    return pb.ContainerMemory(memory_type=resource, size=size, topology=topology)
 
 
 def _devices(resource: str, ident: str, node: int) -> pb.ContainerDevices:
