@@ -64,6 +64,7 @@ class PodLoop:
         self._ends = ends
         self._awaits_static = awaits_static
         self._static: dict[str, core.Pod] = {}
+        self._left_over: set[str] = set()
         self._begun = False
         self._complete = asyncio.Event()
         """Set once every source of static pods has answered: until then a pod that nobody knows may be one of theirs."""
@@ -243,6 +244,9 @@ class PodLoop:
         for pod in sorted(self.pods.list(), key=lambda pod: pod.metadata.creationTimestamp or datetime.min.replace(tzinfo=UTC)):
             self._on_pod(None, pod)
         await self._complete.wait()
+        for uid in self._left_over - self._workers.keys() - self.services.relister.uids:
+            # Their parts of the machine were kept for them while the API server could not be asked.
+            await self.services.assigners.release(uid)
         for uid in self.services.relister.uids - self._workers.keys():
             log.info("the API server does not know the pod any more", extra={"uid": uid})
             self._add(uid, None)
@@ -257,6 +261,7 @@ class PodLoop:
         left_over = await asyncio.to_thread(self.services.volumes.left_over)
         known = {pod.metadata.uid for pod in self.pods.list()} if self.pods.synced else left_over
         await self.services.assigners.start(known | relister.uids | self._static.keys())
+        self._left_over = left_over
         self._begun = True
         self._sync_static()
 
