@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -17,11 +17,20 @@ from tiphys.settings.option import Field, fields
 SAMPLES: dict[Any, Any] = {int: 7, str: "x", float: 9.0, Path: Path("/x"), bool: True}
 
 
+def sample(type_: Any) -> Any:
+    """A value of a type."""
+    if type_ in SAMPLES:
+        return SAMPLES[type_]
+    inner = [one for one in get_args(type_) if one is not ...]
+    if get_origin(type_) is Literal:
+        return inner[-1]
+    values = [sample(one) for one in inner]
+    return {values[0]: values[1]} if get_origin(type_) is dict else tuple(values)
+
+
 def other(field: Field) -> Any:
     """A value of a field's type that is not its default."""
-    if field.type in SAMPLES:
-        return SAMPLES[field.type]
-    return {"a": "b"} if str(field.type).startswith("dict") else ("x",)
+    return sample(field.type)
 
 
 def agent(settings: ClusterSettings) -> Any:

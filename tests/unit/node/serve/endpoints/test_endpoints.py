@@ -15,6 +15,7 @@ import pytest
 from tests.unit.node.make import box, observed, pod, seen
 from tiphys.aio.clock import LoopClock
 from tiphys.aio.tasks import cancel_and_wait
+from tiphys.node.eviction.thresholds import DEFAULT_HARD
 from tiphys.node.serve.endpoints import health, system_logs
 from tiphys.node.serve.endpoints.configz import configuration
 from tiphys.node.serve.endpoints.health import HealthServer
@@ -83,7 +84,7 @@ def test_the_configuration_in_force() -> None:
     assert shown["registerWithTaints"] == [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": "c", "effect": "NoExecute"}]
     assert shown["authentication"]["anonymous"] == {"enabled": False}
     assert shown["authorization"]["webhook"] == {"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": "30s"}
-    assert shown["evictionHard"] == {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"}
+    assert shown["evictionHard"] == DEFAULT_HARD
 
 
 # -- pods
