@@ -129,10 +129,18 @@ def decoded(data: bytes) -> Content:
 
 
 def check(content: Content, *, policy: str, machine: Machine) -> None:
-    """Raise ValueError for a state that does not fit the machine and the settings, with upstream's messages."""
+    """Raise ValueError for a state that does not fit the machine and the settings, with upstream's messages.
+
+    The machine may have another size than before, as virtual ones do after a while, if it still has all that containers own.
+    """
     if content.policy != policy:
         raise ValueError(f'configured policy "{policy}" differs from state checkpoint policy "{content.policy}"')
     if not content.machine and content.owners:
         raise ValueError("[memorymanager] machine state can not be empty when it has memory assignments")
-    if content.machine and content.machine != machine:
-        raise ValueError("[memorymanager] the expected machine state is different from the real one")
+    blocks = [block for containers in content.owners.values() for own in containers.values() for block in own]
+    used = usage(machine, blocks)
+    for block in blocks:
+        owned = sum(one.size for one in blocks if one.resource == block.resource and one.nodes == block.nodes)
+        room = sum(used[node].used.get(block.resource, 0) for node in block.nodes if node in used)
+        if not block.nodes <= machine.keys() or room < owned:
+            raise ValueError("[memorymanager] the expected machine state is different from the real one")

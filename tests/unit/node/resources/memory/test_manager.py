@@ -153,13 +153,24 @@ def test_checksums_are_upstreams() -> None:
 
 
 async def test_refuses_checkpoints_of_another_machine(make: Make, tmp_path: Path) -> None:
-    await make().start(())
-    with pytest.raises(CheckpointError, match="the expected machine state is different from the real one") as error:
-        await make({0: NODES[0]}).start(())
+    manager = make()
+    await nodes_of(manager, guaranteed("a", sized("c", 12)))
+    for smaller in ({0: NODES[0]}, {node: {"memory": Store(6 * GI, GI, 5 * GI)} for node in range(3)}):
+        with pytest.raises(CheckpointError, match="the expected machine state is different from the real one") as error:
+            await make(smaller).start({"a"})
     assert f'delete the memory manager checkpoint file "{tmp_path / STATE_FILE}"' in str(error.value)
     (tmp_path / STATE_FILE).write_text("{")
     with pytest.raises(CheckpointError, match="checkpoint is corrupted"):
         await make().start(())
+
+
+async def test_a_machine_of_another_size_keeps_its_owners_while_it_has_room(make: Make) -> None:
+    manager = make()
+    await nodes_of(manager, guaranteed("a", sized("c", 12)))
+    for size in (6, 9):
+        again = make({node: {"memory": Store(size * GI, 0, size * GI)} for node in range(3)})
+        await again.start({"a"})
+        assert again.owners == manager.owners
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["admit", "release"]), st.integers(0, 4), st.integers(1, 17), st.integers(0, 6)))
