@@ -41,10 +41,8 @@ def test_a_server_that_notes_no_times_leaves_the_clock_unjudged() -> None:
     assert clock_problem(coordination.Lease(), MOMENT, MOMENT) == ""
 
 
-def test_a_file_system_that_is_read_only_is_told_from_one_that_is_not(tmp_path: Path) -> None:
+def test_a_file_system_that_can_be_written_or_is_not_there_is_no_problem(tmp_path: Path) -> None:
     assert read_only(tmp_path) == ""
-    # The kernel mounts this one so itself.
-    assert read_only(Path("/sys/fs/cgroup")) in ("", "file system of /sys/fs/cgroup is read-only")
     assert read_only(tmp_path / "gone") == ""
 
 
