@@ -13,6 +13,7 @@ FILES = (
     "tiphys/csi/csi.proto",
     "tiphys/csi/registration.proto",
     "tiphys/node/devices/deviceplugin.proto",
+    "tiphys/node/dra/dra.proto",
     "tiphys/node/pod_resources/podresources.proto",
 )
 

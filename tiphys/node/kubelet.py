@@ -28,6 +28,8 @@ from tiphys.node.csi.node import CsiNode
 from tiphys.node.devices.manager import PLUGIN_TYPE as DEVICE_PLUGIN
 from tiphys.node.devices.manager import DeviceManager
 from tiphys.node.devices.registry import DeviceRegistry
+from tiphys.node.dra.drivers import PLUGIN_TYPE as DRA_PLUGIN
+from tiphys.node.dra.manager import DraManager
 from tiphys.node.eviction.manager import EvictionManager
 from tiphys.node.eviction.pressure import Shown
 from tiphys.node.garbage.collector import GarbageCollector
@@ -117,6 +119,8 @@ class Kubelet:
         """Plugins behind sockets; `handlers` takes those of further types before `run`."""
         self.devices = DeviceManager(settings.root / "device-plugins", self.clock, machine=machine.numa_nodes(), rng=rng)
         self.plugins.handlers[DEVICE_PLUGIN] = self.devices
+        self.claims = DraManager(settings.root, settings.name, client, self.clock)
+        self.plugins.handlers[DRA_PLUGIN] = self.claims.drivers
         self.device_registry = DeviceRegistry(self.devices, self.clock)
         self.processes = Supervised()
         persistent.plugins.append(NfsPlugin(settings.root, NfsMounts(self.processes)))
@@ -152,7 +156,7 @@ class Kubelet:
             pressure=Shown(),
             admissions=asyncio.Lock(),
             assigners=Assigners(
-                (*assigners, self.devices, *(one for one in (cpus, memory) if one is not None)),
+                (*assigners, self.devices, self.claims, *(one for one in (cpus, memory) if one is not None)),
                 alignment=resource_parts.topology_manager(settings),
             ),
             resource_health=[self.devices.health],
@@ -283,6 +287,7 @@ class Kubelet:
         services = self.services
         await self.csi.drivers.close()
         await self.devices.close()
+        await self.claims.close()
         await services.probes.close()
         await services.statuses.close()
         await services.images.close()

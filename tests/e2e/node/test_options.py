@@ -214,11 +214,9 @@ async def test_a_group_without_a_user(node: Node) -> None:
 
 
 async def test_unsupported_options_keep_a_container_from_starting(node: Node) -> None:
-    """Each pod stays pending with a reason; none runs without what it asked for."""
+    """The pod stays pending with a reason and does not run without what it asked for."""
     mount = {"name": "d", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "Enabled"}
     empty = [{"name": "d", "emptyDir": {}}]
     await node.run("mounts", {"command": ["sleep", "1000"], "volumeMounts": [mount]}, volumes=empty)
-    await node.run("claims", {"command": ["sleep", "1000"]}, resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
     await eventually(lambda: any("requested recursive read-only mode" in one for one in node.events("Failed")))
-    await eventually(lambda: any("resource claims of pods" in one for one in node.events("FailedCreatePodSandBox")))
-    assert [node.pod(name).status.phase for name in ("mounts", "claims")] == ["Pending"] * 2
+    assert node.pod("mounts").status.phase == "Pending"

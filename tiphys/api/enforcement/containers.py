@@ -7,7 +7,6 @@ from typing import Any
 from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Entry, Section, dropped, enforced, refused, warned
 
-_NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
 _HTTP = {"httpGet": {"port": 80}}
 
 
@@ -94,10 +93,7 @@ RESOURCES = Section(
             core.ResourceRequirements, "limits", "node.host.huge_pages", "node.container.config", keys="hugepages-*",
             text="Counted on every node, and held where the kernel has the hugetlb controller.",
         ),
-        *warned(
-            core.ResourceRequirements, "claims", _NO_CLAIMS,
-            {**_container(resources={"claims": [{"name": "c"}]}), "resourceClaims": [{"name": "c", "resourceClaimName": "c"}]},
-        ),
+        *enforced(core.ResourceRequirements, "claims", "node.dra.manager"),
     ),
 )  # fmt: skip
 

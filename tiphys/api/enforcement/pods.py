@@ -6,10 +6,8 @@ from tiphys.api.core import v1 as core
 from tiphys.api.enforcement.entry import Section, dropped, enforced, warned
 from tiphys.api.meta import v1 as meta
 
-_NO_CLAIMS = "resource claims are not supported by this cluster yet, the pod will not start"
 _NO_WINDOWS = "this cluster has no nodes with Windows, it has no effect"
 _NO_SELINUX = "containers are not labeled for SELinux by this cluster, it has no effect"
-_TOKEN = {"name": "c", "resourceClaimName": "c"}
 
 SPEC = Section(
     title="Pods",
@@ -38,7 +36,7 @@ SPEC = Section(
         *enforced(core.PodSpec, "enableServiceLinks", "node.container.env"),
         *enforced(core.PodSpec, "overhead", "api.helpers.resources", "scheduler.resources", "node.container.config"),
         *enforced(core.PodSpec, "schedulingGates", "scheduler.queue"),
-        *warned(core.PodSpec, "resourceClaims", _NO_CLAIMS, {"resourceClaims": [_TOKEN]}),
+        *enforced(core.PodSpec, "resourceClaims", "node.dra.manager"),
         *dropped(core.PodSpec, "schedulingGroup", {"schedulingGroup": {"podGroupName": "g"}}),
         *enforced(core.PodDNSConfig, "nameservers searches options", "node.container.dns_config"),
         *enforced(core.PodReadinessGate, "conditionType", "node.pod.status"),

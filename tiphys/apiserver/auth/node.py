@@ -11,6 +11,7 @@ from typing import Final
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.pod_claims import claim_name
+from tiphys.api.resource.v1 import ResourceClaim
 from tiphys.api.storage.v1 import VolumeAttachment
 from tiphys.apiserver.auth import policy
 from tiphys.apiserver.auth.attributes import READ_VERBS, Attributes
@@ -110,6 +111,9 @@ def pod_references(pod: core.Pod) -> Iterator[Reference]:
                 yield "secrets", namespace, value.secretKeyRef.name
             if value.configMapKeyRef is not None:
                 yield "configmaps", namespace, value.configMapKeyRef.name
+    for entry in spec.resourceClaims:
+        if entry.resourceClaimName:
+            yield "resourceclaims", namespace, entry.resourceClaimName
     for volume in spec.volumes:
         for resource, name in _volume_references(pod, volume):
             yield resource, namespace, name
@@ -157,6 +161,10 @@ class NodeAuthorizer:
                     return self._service_account(node, attributes)
                 case "", "persistentvolumeclaims" | "persistentvolumes":
                     return self._volume(node, attributes)
+                case "resource.k8s.io", "resourceclaims":
+                    return self._claim(node, attributes)
+                case "resource.k8s.io", "resourceslices":
+                    return self._slices(node, attributes)
                 case "storage.k8s.io", "volumeattachments":
                     return self._attachment(node, attributes)
                 case "storage.k8s.io", "csinodes":
@@ -166,6 +174,27 @@ class NodeAuthorizer:
                         return Decision(False, f'can only access leases in the "{LEASE_NAMESPACE}" system namespace')
                     return self._own(node, attributes, "node lease")
         return _ALLOWED if rules_allow(self._rules, attributes) else NO_OPINION
+
+    def _claim(self, node: str, attributes: Attributes) -> Decision:
+        """Let a node read the claims that its pods name, and those made for its pods, whose names are in the pods' status only."""
+        if attributes.verb != "get" or attributes.subresource:
+            return Decision(False, "can only read resources of this type")
+        decision = self._reaches(node, attributes)
+        claim = self._source.get(ResourceClaim, attributes.namespace, attributes.name) if not decision.allowed else None
+        for consumer in claim.status.reservedFor if claim is not None else ():
+            pod = self._source.get(core.Pod, attributes.namespace, consumer.name)
+            if pod is not None and pod.metadata.uid == consumer.uid and pod.spec.nodeName == node:
+                return _ALLOWED
+        return decision
+
+    @staticmethod
+    def _slices(node: str, attributes: Attributes) -> Decision:
+        """Let a node delete the slices of its drivers (KEP-4381); its drivers write them with rights of their own."""
+        if attributes.verb != "deletecollection" or attributes.subresource:
+            return Decision(False, "can only delete collections of ResourceSlices")
+        if _selects(attributes.field_selector, "spec.nodeName", node):
+            return _ALLOWED
+        return Decision(False, "can only delete ResourceSlices with spec.nodeName field selector")
 
     def _reaches(self, node: str, attributes: Attributes) -> Decision:
         if not attributes.name:

@@ -95,9 +95,6 @@ def sandbox_config(
         for port in container.ports
         if port.hostPort and not pod.spec.hostNetwork
     ]
-    if pod.spec.resourceClaims:
-        # A container needs all its devices; there is no plugin that could prepare them.
-        raise ConfigError("resource claims of pods are not supported by this node")
     context = pod.spec.securityContext or core.PodSecurityContext()
     return pb.PodSandboxConfig(
         metadata=pb.PodSandboxMetadata(name=pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid, attempt=attempt),

@@ -7,6 +7,7 @@ import pytest
 
 from tiphys.api.core import v1 as core
 from tiphys.api.meta.v1 import ObjectMeta
+from tiphys.api.resource.v1 import ResourceClaim, ResourceClaimConsumerReference
 from tiphys.apiserver.auth.attributes import Attributes
 from tiphys.apiserver.auth.node import NodeAuthorizer
 from tiphys.apiserver.auth.user import User
@@ -104,6 +105,12 @@ def test_config_maps_of_its_pods(name: str) -> None:
             ask("update", "leases", "n2", namespace="kube-node-lease", group="coordination.k8s.io"),
             "can only access node lease with the same name as the requesting node",
         ),
+        (ask("get", "resourceclaims", "other", group="resource.k8s.io"), "no relationship found between node 'n1' and this object"),
+        (ask("update", "resourceclaims", "gpu", group="resource.k8s.io"), "can only read resources of this type"),
+        (
+            ask("deletecollection", "resourceslices", namespace="", group="resource.k8s.io", fields="spec.nodeName=n2"),
+            "can only delete ResourceSlices with spec.nodeName field selector",
+        ),
         (ask("delete", "nodes", "n1", namespace=""), ""),
         (ask("create", "pods/exec", "web"), ""),
         (ask("create", "deployments", group="apps"), ""),
@@ -139,6 +146,21 @@ def test_not_for_this_node(attributes: Attributes, reason: str) -> None:
 )
 def test_for_this_node(attributes: Attributes) -> None:
     assert authorizer()[1].authorize(attributes).allowed
+
+
+def test_reads_the_claims_of_its_pods_and_deletes_the_slices_of_its_drivers() -> None:
+    pod = core.Pod(metadata=ObjectMeta(name="p", namespace="shop", uid="u"), spec=core.PodSpec(nodeName="n1"))
+    pod.spec.resourceClaims = [
+        core.PodResourceClaim(name="a", resourceClaimName="gpu"),
+        core.PodResourceClaim(name="b", resourceClaimTemplateName="t"),
+    ]
+    made = ResourceClaim(metadata=ObjectMeta(name="p-b-1", namespace="shop"))
+    made.status.reservedFor = [ResourceClaimConsumerReference(resource="pods", name="p", uid="u")]
+    node = NodeAuthorizer(DictObjectSource(pod, made))
+    for name in ("gpu", "p-b-1"):
+        assert node.authorize(ask("get", "resourceclaims", name, group="resource.k8s.io")).allowed
+    slices = ask("deletecollection", "resourceslices", namespace="", group="resource.k8s.io", fields="spec.nodeName=n1,spec.driver=d")
+    assert node.authorize(slices).allowed
 
 
 def test_others_are_no_business_of_this_authorizer() -> None:

@@ -371,12 +371,6 @@ def test_the_runtime_is_told_which_groups_of_the_image_count(policy: str | None,
     assert [(one.supplemental_groups_policy, list(one.supplemental_groups)) for one in contexts] == [(expected, [5])] * 2
 
 
-def test_a_pod_does_not_start_without_the_devices_that_it_claims() -> None:
-    it = pod(resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}])
-    with pytest.raises(ConfigError, match="resource claims of pods are not supported by this node"):
-        sandbox_config(it, 0, resolver=Resolver(), domain="cluster.local", log_root="/logs", cgroup_parent="/g")
-
-
 async def test_a_hook_that_nobody_can_run_fails() -> None:
     it = pod({"name": "a", "lifecycle": {"preStop": {"tcpSocket": {"port": 80}}}})
     lifecycle = it.spec.containers[0].lifecycle
