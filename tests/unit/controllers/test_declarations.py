@@ -38,6 +38,7 @@ ATTENDED_ELSEWHERE = {
         "selfsubjectrulesreviews.authorization.k8s.io",
         "subjectaccessreviews.authorization.k8s.io",
     },
+    "the scheduler, which gives devices to claims": {"deviceclasses.resource.k8s.io", "resourceslices.resource.k8s.io"},
     "the kubelet and the sidecars of drivers": {"csidrivers.storage.k8s.io", "csinodes.storage.k8s.io"},
     "who holds or brings them": {"leases.coordination.k8s.io", "ingresses.networking.k8s.io", "ingressclasses.networking.k8s.io"},
 }

@@ -38,6 +38,5 @@ DEVICE_CLASSES: Kind[resource.DeviceClass] = Kind(
     columns=(NAME, AGE),
     group=GROUP,
     namespaced=False,
-    unattended=True,
     shown_when_deleted=True,
 )

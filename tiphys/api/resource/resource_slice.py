@@ -359,6 +359,5 @@ RESOURCE_SLICES: Kind[resource.ResourceSlice] = Kind(
     group=GROUP,
     namespaced=False,
     selectable={"spec.driver": lambda obj: obj.spec.driver, "spec.nodeName": lambda obj: obj.spec.nodeName or ""},
-    unattended=True,
     shown_when_deleted=True,
 )

@@ -1,0 +1,1 @@
+"""Sample driver of dynamic resource allocation: lamps of several colors."""
