@@ -19,7 +19,7 @@ from tiphys.node.eviction.pressure import Levels, Pressure, advance, is_near, sh
 from tiphys.node.eviction.ranking import Uses, eviction_message, grace_of_eviction, ranked
 from tiphys.node.eviction.reclaim import Disk, Reclaimer
 from tiphys.node.eviction.signals import SignalMeter
-from tiphys.node.eviction.thresholds import CONDITIONS, Condition, Threshold
+from tiphys.node.eviction.thresholds import CONDITIONS, Threshold
 from tiphys.node.host import machine
 from tiphys.node.metrics import families
 from tiphys.node.pod.preemption import is_critical
@@ -40,12 +40,6 @@ SEARCH = 60.0
 CLEANUP = 30.0
 """Seconds for which an evicted pod is waited for."""
 POLL = 0.5
-_EVENTS: dict[Condition, tuple[str, str]] = {
-    "MemoryPressure": ("NodeHasSufficientMemory", "NodeHasInsufficientMemory"),
-    "DiskPressure": ("NodeHasNoDiskPressure", "NodeHasDiskPressure"),
-    "PIDPressure": ("NodeHasSufficientPID", "NodeHasInsufficientPID"),
-}
-"""Reasons of events, without and with pressure."""
 
 
 class EvictionManager:
@@ -102,13 +96,11 @@ class EvictionManager:
         return await asyncio.to_thread(self.signals.levels)
 
     def _advance(self, levels: Levels) -> None:
-        now, before = self.services.clock.monotonic(), set(self.pressure.conditions)
+        now, before = self.services.clock.monotonic(), self.pressure.conditions
         transition = self.services.settings.eviction_transition
         self.pressure = advance(self.pressure, self.thresholds, levels, now=now, transition=transition)
         self.services.pressure.conditions = self.pressure.conditions
-        for condition in sorted(before ^ set(self.pressure.conditions)):
-            event = _EVENTS[condition][condition in self.pressure.conditions]
-            self.services.tell_of_node("Normal", event, f"Node {self.services.settings.name} status is now: {event}")
+        if self.pressure.conditions != before:
             self.hurry()
 
     # -- making room
