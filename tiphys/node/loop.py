@@ -106,7 +106,7 @@ class PodLoop:
         """Every worker as metrics count it."""
         return [
             Work(
-                worker.life.state, worker.in_api and worker.pod is not None, worker.pod is not None,
+                worker.life.state, worker.is_known, worker.pod is not None, static=worker.static,
                 ephemeral=len(worker.pod.spec.ephemeralContainers) if worker.pod is not None else 0,
             )
             for worker in self._workers.values()

@@ -54,6 +54,9 @@ async def test_a_static_pod_survives_its_kubelet_and_its_mirror(node: Node, mani
     write(manifests)
     name = await shown(node)
     mirror = await node.ready(name)
+    assert node.kubelet is not None
+    (work,) = node.kubelet.loop.work()
+    assert (work.state, work.desired, work.static) == ("syncing", True, True), "metrics count it among the static pods"
     pid = await node.pid(pod=name)
     assert await node.exec("cat", "/etc/hostname", pod=name) == f"{name}\n"
     await node.kill()
