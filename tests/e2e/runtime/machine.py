@@ -15,7 +15,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.pb import api_pb2 as pb
 from tiphys.node.runtime import procs
 from tiphys.node.runtime.cni import write_cni_config
-from tiphys.node.runtime.containerd import ContainerdSupervisor
+from tiphys.node.runtime.containerd import SEARCH_PATH, ContainerdSupervisor
 
 TOP = Path("/tmp")
 PREFIX = "tph-rt-"
@@ -27,7 +27,8 @@ NAMESPACES = pb.NamespaceOption(network=pb.POD, pid=pb.CONTAINER, ipc=pb.POD)
 class Machine:
     """Directories, a bridge, a subnet and a cgroup parent named after a run, and the supervisor for them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, search_path: str = SEARCH_PATH) -> None:
+        self._search_path = search_path
         run = directory.name.rpartition("-")[2]
         self.directory = directory
         self.bridge = f"tphrt{run}"
@@ -36,14 +37,15 @@ class Machine:
         self.supervisor = self.new_supervisor()
 
     @classmethod
-    def new(cls) -> Machine:
+    def new(cls, search_path: str = SEARCH_PATH) -> Machine:
+        """Return a machine in a new directory, with the containerd of a search path."""
         directory = TOP / f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         directory.mkdir()
-        return cls(directory)
+        return cls(directory, search_path)
 
     def new_supervisor(self) -> ContainerdSupervisor:
         """Another supervisor of the same containerd, as a restarted node process would make it."""
-        return ContainerdSupervisor(self.directory / "state", self.directory / "run")
+        return ContainerdSupervisor(self.directory / "state", self.directory / "run", search_path=self._search_path)
 
     async def start(self) -> None:
         write_cni_config(self.supervisor.cni_conf_dir, bridge=self.bridge, pod_cidr=self.pod_cidr)
@@ -122,6 +124,7 @@ class Pod:
         command: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         mounts: Mapping[str, Path] | None = None,
+        more_mounts: Sequence[pb.Mount] = (),
         resources: pb.LinuxContainerResources | None = None,
         attempt: int = 0,
     ) -> str:
@@ -131,7 +134,7 @@ class Pod:
             image=pb.ImageSpec(image=image),
             command=command,
             envs=[pb.KeyValue(key=key, value=value.encode()) for key, value in (env or {}).items()],
-            mounts=[pb.Mount(container_path=path, host_path=str(source)) for path, source in (mounts or {}).items()],
+            mounts=[*(pb.Mount(container_path=path, host_path=str(source)) for path, source in (mounts or {}).items()), *more_mounts],
             labels={"container": name},
             log_path=f"{name}_{attempt}.log",
             linux=pb.LinuxContainerConfig(

@@ -65,6 +65,7 @@ class ContainerdSupervisor:
         sandbox_image: str = PAUSE_IMAGE,
         snapshotter: str = "",
         log_level: str = "warn",
+        search_path: str = SEARCH_PATH,
         clock: Clock | None = None,
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
@@ -84,6 +85,7 @@ class ContainerdSupervisor:
         self._sandbox_image = sandbox_image
         self._snapshotter = snapshotter
         self._log_level = log_level
+        self._search_path = search_path
         self._clock = clock or LoopClock()
 
     # -- starting
@@ -221,7 +223,7 @@ class ContainerdSupervisor:
         return Path(arguments[0]).name == "containerd" and str(self.config_path) in arguments if arguments else False
 
     def _spawn(self) -> int:
-        binary = shutil.which("containerd", path=SEARCH_PATH)
+        binary = shutil.which("containerd", path=self._search_path)
         if binary is None:
             raise ContainerdError(
                 "containerd is not installed; install it with: apt-get install containerd runc containernetworking-plugins"
@@ -231,7 +233,7 @@ class ContainerdSupervisor:
             if self.log_path.stat().st_size > _LOG_LIMIT:
                 os.replace(self.log_path, self.log_path.with_suffix(".log.1"))
         environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
-        environment["PATH"] = SEARCH_PATH
+        environment["PATH"] = self._search_path
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         return os.posix_spawn(
             binary,
