@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(len(numa_nodes()) > 1, reason="the test expects 
 async def node(node_machine: Machine, tmp_path: Path) -> AsyncIterator[Node]:
     options = {
         "kube_reserved": {"memory": "512Mi"},
+        "eviction_hard": {"memory.available": "100Mi"},
         "memory_policy": "Static",
         "reserved_node_memory": {"0:memory": "612Mi"},
         "topology_policy": "single-numa-node",
