@@ -25,7 +25,7 @@ CONTAINERS = Section(
     entries=(
         *enforced(core.Container, "name image command args workingDir stdin stdinOnce tty", "node.container.config"),
         *enforced(core.Container, "terminationMessagePath terminationMessagePolicy", "node.container.config", "node.runtime.pleg"),
-        *enforced(core.Container, "imagePullPolicy", "node.pulls"),
+        *enforced(core.Container, "imagePullPolicy", "node.pulls.puller"),
         *enforced(core.Container, "restartPolicy", "node.pod.plan", "api.helpers.resources"),
         *enforced(core.Container, "livenessProbe readinessProbe startupProbe", "node.container.probes"),
         *enforced(core.VolumeDevice, "name devicePath", "node.container.config", "node.volumes.block"),
@@ -104,7 +104,7 @@ EPHEMERAL = Section(
         *enforced(core.EphemeralContainer, "name image command args workingDir stdin stdinOnce tty", "node.container.config"),
         *enforced(core.EphemeralContainer, "targetContainerName", "node.pod.actions"),
         *enforced(core.EphemeralContainer, "terminationMessagePath terminationMessagePolicy", "node.container.config"),
-        *enforced(core.EphemeralContainer, "imagePullPolicy", "node.pulls"),
+        *enforced(core.EphemeralContainer, "imagePullPolicy", "node.pulls.puller"),
         *_ephemeral("lifecycle", {"preStop": _HTTP}),
         *_ephemeral("livenessProbe", _HTTP),
         *_ephemeral("readinessProbe", _HTTP),
