@@ -171,9 +171,14 @@ async def test_a_container_writes_the_environment_of_another(node: Node) -> None
     assert await node.exec("sh", "-c", 'echo "$GREETING"; echo "${NONE-unset}"') == "me and\nyou\nunset\n"
     await node.run("stray", {"command": SLEEP, "env": [variable("HOST", "out", "x")]}, initContainers=inits, volumes=volumes)
     await eventually(lambda: any("couldn't parse env file" in one for one in node.events("Failed")))
-    state = node.status("main", "stray").state.waiting
-    assert state is not None
-    assert state.reason == "CreateContainerConfigError"
+
+    def held() -> bool:
+        state = node.status("main", "stray").state.waiting
+        assert state is not None
+        assert state.reason == "CreateContainerConfigError"
+        return True
+
+    await eventually(held)
 
 
 async def test_a_pod_that_outgrows_its_local_storage_is_evicted(node: Node) -> None:

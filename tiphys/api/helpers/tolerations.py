@@ -20,10 +20,14 @@ def merged(*lists: Iterable[Toleration]) -> list[Toleration]:
         _add(later, toleration)
     kept: list[Toleration] = []
     widest: dict[Place, Toleration] = {}
+    seen: set[tuple[Place, str, int | None]] = set()
     for toleration in everything:
-        if superseded.pop() or any(_covers(other, toleration) for other in _wider(widest, toleration)):
+        # Equal ones of an operator such as Gt are not found by their place, where one that lasts longer may stand.
+        itself = (_place(toleration), toleration.value, toleration.tolerationSeconds)
+        if superseded.pop() or itself in seen or any(_covers(other, toleration) for other in _wider(widest, toleration)):
             continue
         kept.append(toleration)
+        seen.add(itself)
         _add(widest, toleration)
     return kept
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Final
 
 from tiphys.api.expressions.ip import ADDRESSES
 from tiphys.api.expressions.quantity import QUANTITIES
 from tiphys.api.expressions.semver import SEMVERS
 from tiphys.api.expressions.semver import parse as parse_version
+from tiphys.api.machinery.cached import cached
 from tiphys.api.machinery.quantity import parse as parse_quantity
 from tiphys.api.resource.v1 import Device, DeviceAttribute
 from tiphys.cel.environment import Environment, Program
 from tiphys.cel.errors import EvaluationError
 
 MAX_COST: Final = 1_000_000
-_KNOWN = 1024
-"""Compiled expressions that are kept."""
+LONGEST: Final = 10 << 10
+"""Characters of an expression, at most."""
+_KNOWN = 512 << 10
+"""Characters of all compiled expressions that are kept."""
 _MOST = 32
 """Attributes and capacities of a device."""
 
@@ -67,7 +70,7 @@ class Selector:
         return value
 
 
-@lru_cache(maxsize=_KNOWN)
+@cached(heaviest=LONGEST, weight=_KNOWN)
 def compile_selector(text: str) -> Selector:
     """Compile a selector. Raises CompilationError, or TooComplex."""
     return Selector(environment().compile(text, expects=("bool", "dyn"), limit=MAX_COST))

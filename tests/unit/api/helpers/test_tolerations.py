@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiphys.api.core.v1 import Toleration
@@ -33,6 +33,11 @@ _tolerations = st.one_of(
 )
 
 
+def _lasting(seconds: int) -> Toleration:
+    return Toleration(key="b", operator="Gt", effect="NoExecute", tolerationSeconds=seconds)
+
+
+@example([_lasting(2), _lasting(3), _lasting(2)])
 @given(st.lists(_tolerations, max_size=7))
 def test_as_comparing_all(tolerations: list[Toleration]) -> None:
     assert merged(tolerations[:3], tolerations[3:]) == by_comparing_all(tolerations)
