@@ -70,7 +70,14 @@ class CertificateManager:
         """Serial number of the certificate in use, and the time chosen for its renewal."""
 
     async def run(self) -> None:
-        """Keep the certificate valid, forever. Failures are logged and counted, and tried again."""
+        """Keep the certificate valid until cancelled. Failures are logged and counted, and tried again."""
+        try:
+            await self._keep()
+        finally:
+            # Nobody looks at the certificate any more, so there is none to tell of.
+            self._measures.expires = None
+
+    async def _keep(self) -> None:
         while True:
             try:
                 await self._renew_if_due()

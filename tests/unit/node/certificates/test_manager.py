@@ -204,3 +204,4 @@ async def test_metrics_say_how_long_the_certificate_lasts(node: Node) -> None:
         await node.request("192.0.2.7")
         lines = list(REGISTRY.families["kubelet_certificate_manager_server_ttl_seconds"].lines())
         assert 364 * DAY < float(lines[-1].rpartition(" ")[2]) < 365 * DAY
+    assert node.measures._ttl() == math.inf, "a manager that has ended tells nothing"
