@@ -24,6 +24,8 @@ SYSTEMD: Final = Path("/run/systemd/system")
 """Exists exactly where systemd is the machine's init ("sd_booted(3)")."""
 DROP_IN: Final = Path("/run/systemd/logind.conf.d/99-tiphys.conf")
 """Lasts until the next boot, when the kubelet writes it again."""
+PATIENCE = 5.0
+"""Seconds for a program to end."""
 RETRY: Final = 10.0
 _SERVICE = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 _MATCH = "type='signal',interface='org.freedesktop.login1.Manager',member='PrepareForShutdown'"
@@ -148,10 +150,17 @@ async def _running(*command: str, stdin: int = asyncio.subprocess.DEVNULL) -> As
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
+    """End a program with its input and by SIGTERM, and by SIGKILL if it does not heed them."""
+    if process.stdin is not None:
+        process.stdin.close()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        await process.wait()
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await process.wait()
 
 
 async def _output(*command: str) -> str:
