@@ -147,8 +147,8 @@ async def test_names_that_cannot_be_images_are_not_pulled(node: Node) -> None:
     await eventually(waiting)
     await node.run("never", {"image": "tiphys.local/none:1", "imagePullPolicy": "Never"})
     await eventually(lambda: node.events("ErrImageNeverPull"))
+    await eventually(lambda: {"Error: InvalidImageName", "Error: ErrImageNeverPull"} <= set(node.events("Failed")))
     assert node.events("Pulling") == []
-    assert {"Error: InvalidImageName", "Error: ErrImageNeverPull"} <= set(node.events("Failed"))
     assert len(node.events("InspectFailed")) == 3
 
 

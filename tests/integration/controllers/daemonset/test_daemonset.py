@@ -8,6 +8,7 @@ from tests.integration.controllers.conftest import Cluster
 from tests.integration.controllers.daemonset.daemons import Daemons, daemon_set
 from tiphys.api.apps import v1 as apps
 from tiphys.api.core import v1 as core
+from tiphys.api.machinery.errors import NotFound
 from tiphys.controllers.shared.revisions import HASH_LABEL
 from tiphys.runtime import controller_of
 from tiphys.testing import eventually
@@ -83,7 +84,15 @@ async def test_orphans_are_adopted_and_strays_released(daemons: Daemons) -> None
         owned = [*await daemons.active(), *await daemons.revisions()]
         return len(owned) == 4 and all(controller_of(obj) is None for obj in owned)
 
+    async def gone() -> bool:
+        try:
+            await daemons.client.get(apps.DaemonSet, "web", "default")
+        except NotFound:
+            return True
+        return False
+
     await eventually(orphaned)
+    await eventually(gone)
     made = await daemons.client.create(daemon_set())
     await daemons.status_is(numberAvailable=3, updatedNumberScheduled=3)
     assert {pod.metadata.uid for pod in await daemons.active()} == before
