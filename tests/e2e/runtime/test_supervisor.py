@@ -17,7 +17,6 @@ from tests.e2e.runtime.machine import Machine
 from tiphys.node.cri.client import CriClient
 from tiphys.node.cri.errors import CriError
 from tiphys.node.cri.pb import api_pb2 as pb
-from tiphys.node.runtime import containerd as module
 from tiphys.node.runtime import procs
 from tiphys.node.runtime.containerd import ContainerdError, ContainerdSupervisor
 from tiphys.testing.eventually import eventually
@@ -125,10 +124,9 @@ async def test_another_configuration_replaces_containerd_but_not_the_containers(
     assert procs.is_alive(supervisor.pid or 0)
 
 
-async def test_a_missing_containerd_is_one_sentence_with_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEARCH_PATH", str(tmp_path))
+async def test_a_missing_containerd_is_one_sentence_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(ContainerdError, match="containerd is not installed; install it with: apt-get install"):
-        await ContainerdSupervisor(tmp_path / "state", tmp_path / "run").start()
+        await ContainerdSupervisor(tmp_path / "state", tmp_path / "run", search_path=str(tmp_path)).start()
 
 
 async def test_a_containerd_that_cannot_start_is_reported_with_its_last_words(tmp_path: Path) -> None:
