@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tiphys.api.core import v1 as core
-from tiphys.api.core.pods.kind import PODS
 from tiphys.api.machinery import codec, ordered
 from tiphys.api.machinery.errors import StatusError
 from tiphys.api.machinery.limits import check_depth
@@ -111,6 +110,9 @@ def _pod(document: dict[str, Any], origin: Origin, node: str, now: datetime, whe
     if not pod.metadata.name:
         raise ManifestError(f"{where}metadata.name: name is needed for the pod")
     _complete(pod, uid, origin, node, now)
+    # Most nodes have no static pods: the rules of pods cost 2 MB.
+    from tiphys.api.core.pods.kind import PODS
+
     rules = PODS.rules
     rules.default(pod)
     rules.prepare_create(pod)
