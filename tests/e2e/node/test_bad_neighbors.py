@@ -51,13 +51,13 @@ def gone(node: Node, pod: str) -> bool:
     return True
 
 
-async def waiting(node: Node, pod: str, reason: str) -> str:
-    """The message of a container once it waits for this reason."""
+async def failed_pull(node: Node, pod: str) -> str:
+    """The message of a container once its image could not be pulled: the next look may already find the back-off."""
 
     def check() -> str:
         state = node.status(pod=pod).state.waiting
         assert state is not None
-        assert state.reason == reason
+        assert state.reason in ("ErrImagePull", "ImagePullBackOff")
         return state.message
 
     return await eventually(check, timeout=30)
@@ -141,10 +141,10 @@ async def test_a_broken_image_says_what_is_broken(crowded: Node, node_machine: M
     async with Registry.running(node_machine, tmp_path) as registry:
         layer = registry.break_layer()
         await crowded.run("broken", {"image": registry.image("team/broken:1"), "command": ["true"]})
-        message = await waiting(crowded, "broken", "ErrImagePull")
+        message = await failed_pull(crowded, "broken")
         assert layer in message
         registry.replace_manifest(json.dumps({"schemaVersion": 2, "config": "nonsense"}).encode())
         await crowded.run("nonsense", {"image": registry.image("team/nonsense:1"), "command": ["true"]})
-        assert "team/nonsense" in await waiting(crowded, "nonsense", "ErrImagePull")
+        assert "team/nonsense" in await failed_pull(crowded, "nonsense")
         await end(crowded, "broken")
         await end(crowded, "nonsense")
