@@ -5,255 +5,41 @@ All of upstream's fields are here. Those that mean something say what they do; `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
 
 from tiphys.api.core.v1 import Taint
 from tiphys.api.machinery import durations, quantity
 from tiphys.api.machinery.base import Struct, constant, field
-from tiphys.node.eviction.thresholds import DEFAULT_HARD, amount_faults, grace_faults
-from tiphys.node.host import huge_pages, machine
-from tiphys.node.host.allocatable import reserve_faults
-from tiphys.node.host.cpuset import format_cpus, parse_cpus
-from tiphys.node.pod.backoff import MAX_BACKOFF
+from tiphys.node import configuration_values as values
+from tiphys.node.eviction.thresholds import DEFAULT_HARD, grace_faults
+from tiphys.node.host import huge_pages
 from tiphys.node.pulls.settings import Policy
-from tiphys.node.pulls.verification import pattern_error
 from tiphys.node.resources import alignment
-from tiphys.node.resources.cpu.options import read_options
 from tiphys.node.serve.streaming.serve import IDLE_TIMEOUT
-from tiphys.node.settings import EFFECTS, Reservation, SwapBehavior
+from tiphys.node.settings import Reservation, SwapBehavior
 from tiphys.runtime.delegated import ALLOWED_SECONDS, DENIED_SECONDS, TOKEN_SECONDS
 from tiphys.settings.file import ConfigurationError, Only, Sets, Shows, existing_file, whole
 
 GROUP_VERSION = "kubelet.config.k8s.io/v1beta1"
 KIND = "KubeletConfiguration"
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-SHORTEST_LOG_INTERVAL = 3.0
 
 Duration = str
 """A duration of Go, such as 1m30s."""
 
 
-def _written(seconds: float) -> str:
-    return durations.written(round(seconds * 10**9))
-
-
-def _seconds(path: str) -> Sets:
-    return Sets(path, read=_positive, show=_written)
-
-
-def _positive(text: str) -> float:
-    seconds = durations.seconds(text)
-    if seconds <= 0:
-        raise ValueError(f"{text} must be longer than 0s")
-    return seconds
-
-
-def _not_negative(text: str) -> float:
-    seconds = durations.seconds(text)
-    if seconds < 0:
-        raise ValueError(f"{text} must not be negative")
-    return seconds
-
-
-def _share(number: float) -> float:
-    if not 0 < number <= 1:
-        raise ValueError(f"{number} must be greater than 0 and at most 1")
-    return number
-
-
-def _restart_period(text: str) -> float:
-    seconds = durations.seconds(text)
-    if not 1 <= seconds <= MAX_BACKOFF:
-        raise ValueError(f"{text} is not in the range: it must be at least 1s and at most {_written(MAX_BACKOFF)}")
-    return seconds
-
-
-def _log_interval(text: str) -> float:
-    seconds = durations.seconds(text)
-    if seconds < SHORTEST_LOG_INTERVAL:
-        raise ValueError(f"{text} must be at least {_written(SHORTEST_LOG_INTERVAL)}")
-    return seconds
-
-
-def _second_or_more(text: str) -> float:
-    seconds = durations.seconds(text)
-    if seconds < 0 or 0 < seconds < 1:
-        raise ValueError(f"{text} must be 0s, or at least 1s")
-    return seconds
-
-
-def _only_seconds(seconds: float) -> Only:
-    return Only(_written(seconds), key=durations.seconds)
-
-
-def _file(path: str) -> Sets:
-    return Sets(path, read=existing_file, show=lambda value: str(value or ""))
-
-
-def _bytes(text: str) -> int:
-    try:
-        size = quantity.whole(text)
-    except ValueError:
-        size = 0
-    if size <= 0:
-        raise ValueError(f"{text} is not a size such as 10Mi")
-    return size
-
-
-def _is_one(number: int) -> bool:
-    return number == 1
-
-
-def _serialized(on: bool) -> int | None:
-    return 1 if on else None
-
-
-def _allowlist(patterns: list[str]) -> tuple[str, ...]:
-    faults = [(f"[{number}]", f"{one}: {fault}") for number, one in enumerate(patterns) if (fault := pattern_error(one))]
-    if faults:
-        raise ConfigurationError(faults)
-    return tuple(patterns)
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise ValueError(f"{text} is not an IP address") from None
-
-
-def _absolute(text: str) -> Path:
-    if not text.startswith("/"):
-        raise ValueError(f"{text} is not an absolute path")
-    return Path(text)
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text} is not a URL such as https://192.0.2.1/pods.yaml")
-    return text
-
-
-def _read_header(header: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
-    faults = [(f"[{name}]", "it is not the name of a header") for name in header if not _HEADER.fullmatch(name)]
-    faults += [
-        (f"[{name}][{number}]", "a value must be one line")
-        for name, values in header.items()
-        for number, value in enumerate(values)
-        if any(letter in value for letter in "\r\n\0")
-    ]
-    if faults:
-        raise ConfigurationError(faults)
-    return {name: tuple(values) for name, values in header.items()}
-
-
-def _show_header(header: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """Values are often credentials, so they are not shown, as upstream."""
-    return {name: ["<masked>"] for name in header}
-
-
-def _read_taints(taints: list[Taint]) -> tuple[str, ...]:
-    faults = [
-        (f"[{number}].effect", f'"{taint.effect}" is not one of {", ".join(EFFECTS)}')
-        for number, taint in enumerate(taints)
-        if taint.effect not in EFFECTS
-    ]
-    faults += [(f"[{number}].key", "it must not be empty") for number, taint in enumerate(taints) if not taint.key]
-    if faults:
-        raise ConfigurationError(faults)
-    return tuple(f"{taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}" for taint in taints)
-
-
-def _show_taints(texts: tuple[str, ...]) -> list[dict[str, str]]:
-    return [_taint(text) for text in texts]
-
-
-def _taint(text: str) -> dict[str, str]:
-    pair, _, effect = text.rpartition(":")
-    key, _, value = pair.partition("=")
-    return {"key": key, **({"value": value} if value else {}), "effect": effect}
-
-
-def _checked(faults: Callable[[Any], Iterable[tuple[str, str]]]) -> Callable[[Any], Any]:
-    """Return a reader that keeps the value as it is, once `faults` has found nothing in it."""
-
-    def read(value: Any) -> Any:
-        wrong = list(faults(value))
-        if wrong:
-            raise ConfigurationError(wrong)
-        return value
-
-    return read
-
-
-_thresholds = _checked(partial(amount_faults, threshold=True))
-_least = _checked(partial(amount_faults, threshold=False))
-_reserve = _checked(reserve_faults)
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f'"{text}" is not one of {", ".join(choices)}')
-        return text
-
-    return read
-
-
-def _cpu_options(values: dict[str, str]) -> dict[str, str]:
-    read_options(values)
-    return values
-
-
-def _topology_options(values: dict[str, str]) -> dict[str, str]:
-    alignment.read_options(values)
-    return values
-
-
-def _cpus(text: str) -> str:
-    if not parse_cpus(text) <= machine.cpus():
-        raise ValueError(f"{text} has cores that the machine lacks: it has {format_cpus(machine.cpus())}")
-    return text
-
-
-ENFORCEABLE = ("pods", "system-reserved", "system-reserved-compressible", "kube-reserved", "kube-reserved-compressible", "none")
-
-
-def _read_enforced(groups: list[str]) -> tuple[str, ...]:
-    faults = []
-    for number, group in enumerate(groups):
-        if group not in ENFORCEABLE:
-            faults.append((f"[{number}]", f'"{group}" is not one of {", ".join(ENFORCEABLE)}'))
-        elif group in groups[:number]:
-            faults.append((f"[{number}]", f'"{group}" is there already'))
-        elif group.endswith("-compressible") and group.removesuffix("-compressible") in groups:
-            faults.append((f"[{number}]", f'"{group}" cannot stand beside "{group.removesuffix("-compressible")}"'))
-        elif group == "none" and len(groups) > 1:
-            faults.append((f"[{number}]", '"none" cannot stand beside others'))
-    if faults:
-        raise ConfigurationError(faults)
-    return tuple(group for group in groups if group != "none")
-
-
 class X509(Struct):
     """Client certificates."""
 
-    clientCAFile: Annotated[str, _file("kubelet.client_ca")] = ""
+    clientCAFile: Annotated[str, values.file("kubelet.client_ca")] = ""
 
 
 class WebhookAuthentication(Struct):
     """Bearer tokens, checked by the API server."""
 
     enabled: Annotated[bool | None, Only(True)] = None
-    cacheTTL: Annotated[Duration, _only_seconds(TOKEN_SECONDS)] = ""
+    cacheTTL: Annotated[Duration, values.only_seconds(TOKEN_SECONDS)] = ""
 
 
 class Anonymous(Struct):
@@ -273,8 +59,8 @@ class Authentication(Struct):
 class WebhookAuthorization(Struct):
     """Decisions of the API server, and for how long they are kept."""
 
-    cacheAuthorizedTTL: Annotated[Duration, _only_seconds(ALLOWED_SECONDS)] = ""
-    cacheUnauthorizedTTL: Annotated[Duration, _only_seconds(DENIED_SECONDS)] = ""
+    cacheAuthorizedTTL: Annotated[Duration, values.only_seconds(ALLOWED_SECONDS)] = ""
+    cacheUnauthorizedTTL: Annotated[Duration, values.only_seconds(DENIED_SECONDS)] = ""
 
 
 class Authorization(Struct):
@@ -287,15 +73,15 @@ class Authorization(Struct):
 class CrashLoopBackOff(Struct):
     """Delays of restarts."""
 
-    maxContainerRestartPeriod: Annotated[Duration | None, Sets("kubelet.longest_restart_backoff", read=_restart_period, show=_written)] = (
-        None
-    )
+    maxContainerRestartPeriod: Annotated[
+        Duration | None, Sets("kubelet.longest_restart_backoff", read=values.restart_period, show=values.written)
+    ] = None
 
 
 class MemorySwap(Struct):
     """Use of swap by pods."""
 
-    swapBehavior: Annotated[str, Sets("kubelet.swap_behavior", read=_one_of(*get_args(SwapBehavior)))] = ""
+    swapBehavior: Annotated[str, Sets("kubelet.swap_behavior", read=values.one_of(*get_args(SwapBehavior)))] = ""
 
 
 class UserNamespaces(Struct):
@@ -380,11 +166,11 @@ class KubeletConfiguration(Struct):
 
     # Its server
     enableServer: Annotated[bool | None, Only(True)] = None
-    address: Annotated[str, Sets("kubelet.bind", read=_address)] = ""
+    address: Annotated[str, Sets("kubelet.bind", read=values.address)] = ""
     port: Annotated[int, Sets("kubelet.port")] = 0
     readOnlyPort: int = 0
-    tlsCertFile: Annotated[str, _file("kubelet.tls_cert")] = ""
-    tlsPrivateKeyFile: Annotated[str, _file("kubelet.tls_key")] = ""
+    tlsCertFile: Annotated[str, values.file("kubelet.tls_cert")] = ""
+    tlsPrivateKeyFile: Annotated[str, values.file("kubelet.tls_key")] = ""
     tlsCipherSuites: list[str] = []
     tlsCurvePreferences: list[int] = []
     tlsMinVersion: Annotated[str, Only("VersionTLS12")] = ""
@@ -394,7 +180,7 @@ class KubeletConfiguration(Struct):
     authorization: Authorization = field(default_factory=Authorization)
     healthzPort: Annotated[int | None, Sets("kubelet.healthz_port", show=lambda port: port or 0)] = None
     healthzBindAddress: Annotated[str, Sets("kubelet.healthz_bind")] = ""
-    streamingConnectionIdleTimeout: Annotated[Duration, _only_seconds(IDLE_TIMEOUT)] = ""
+    streamingConnectionIdleTimeout: Annotated[Duration, values.only_seconds(IDLE_TIMEOUT)] = ""
     enableDebuggingHandlers: Annotated[bool | None, Only(True)] = None
     enableContentionProfiling: bool = False
     enableProfilingHandler: Annotated[bool | None, Only(False)] = None
@@ -404,47 +190,51 @@ class KubeletConfiguration(Struct):
 
     # The Node
     registerNode: Annotated[bool | None, Only(True)] = None
-    registerWithTaints: Annotated[list[Taint], Sets("kubelet.taints", read=_read_taints, show=_show_taints)] = []
+    registerWithTaints: Annotated[list[Taint], Sets("kubelet.taints", read=values.read_taints, show=values.show_taints)] = []
     providerID: str = ""
-    nodeStatusUpdateFrequency: Annotated[Duration, _seconds("kubelet.status_period")] = ""
-    nodeStatusReportFrequency: Annotated[Duration, _seconds("kubelet.status_report")] = ""
+    nodeStatusUpdateFrequency: Annotated[Duration, values.duration("kubelet.status_period")] = ""
+    nodeStatusReportFrequency: Annotated[Duration, values.duration("kubelet.status_report")] = ""
     nodeLeaseDurationSeconds: Annotated[int, Sets("kubelet.lease_seconds", read=whole(1))] = 0
     nodeStatusMaxImages: int | None = None
     maxPods: Annotated[int, Sets("kubelet.max_pods")] = 0
     podsPerCore: int = 0
     podCIDR: Annotated[str, Sets("kubelet.pod_cidr")] = ""
-    kubeReserved: Annotated[dict[str, str], Sets("kubelet.kube_reserved", read=_reserve)] = {}
-    systemReserved: Annotated[dict[str, str], Sets("kubelet.system_reserved", read=_reserve)] = {}
-    reservedSystemCPUs: Annotated[str | None, Sets("kubelet.reserved_cpus", read=_cpus)] = None
+    kubeReserved: Annotated[dict[str, str], Sets("kubelet.kube_reserved", read=values.reserve)] = {}
+    systemReserved: Annotated[dict[str, str], Sets("kubelet.system_reserved", read=values.reserve)] = {}
+    reservedSystemCPUs: Annotated[str | None, Sets("kubelet.reserved_cpus", read=values.cpus)] = None
     reservedMemory: Annotated[list[MemoryReservation], Sets("kubelet.reserved_node_memory", read=_read_memory, show=_show_memory)] = []
     systemReservedCgroup: Annotated[str, Sets("kubelet.system_reserved_cgroup")] = ""
     kubeReservedCgroup: Annotated[str, Sets("kubelet.kube_reserved_cgroup")] = ""
     enforceNodeAllocatable: Annotated[
-        list[str], Sets("kubelet.enforce_allocatable", read=_read_enforced, show=lambda groups: groups or ["none"])
+        list[str], Sets("kubelet.enforce_allocatable", read=values.read_enforced, show=lambda groups: groups or ["none"])
     ] = []
-    evictionHard: Annotated[dict[str, str] | None, Sets("kubelet.eviction_hard", read=_thresholds, show=_show_hard)] = None
-    evictionSoft: Annotated[dict[str, str], Sets("kubelet.eviction_soft", read=_thresholds)] = {}
-    evictionSoftGracePeriod: Annotated[dict[str, str], Sets("kubelet.eviction_soft_grace", read=_checked(grace_faults))] = {}
-    evictionPressureTransitionPeriod: Annotated[Duration, _seconds("kubelet.eviction_transition")] = ""
+    evictionHard: Annotated[dict[str, str] | None, Sets("kubelet.eviction_hard", read=values.thresholds, show=_show_hard)] = None
+    evictionSoft: Annotated[dict[str, str], Sets("kubelet.eviction_soft", read=values.thresholds)] = {}
+    evictionSoftGracePeriod: Annotated[dict[str, str], Sets("kubelet.eviction_soft_grace", read=values.checked(grace_faults))] = {}
+    evictionPressureTransitionPeriod: Annotated[Duration, values.duration("kubelet.eviction_transition")] = ""
     evictionMaxPodGracePeriod: Annotated[int, Sets("kubelet.eviction_max_grace", read=whole(0))] = 0
-    evictionMinimumReclaim: Annotated[dict[str, str], Sets("kubelet.eviction_reclaim", read=_least)] = {}
+    evictionMinimumReclaim: Annotated[dict[str, str], Sets("kubelet.eviction_reclaim", read=values.least)] = {}
     mergeDefaultEvictionSettings: Annotated[bool | None, Sets("kubelet.eviction_defaults")] = None
     localStorageCapacityIsolation: Annotated[bool | None, Only(True)] = None
     failSwapOn: Annotated[bool | None, Only(False)] = None
     failCgroupV1: Annotated[bool | None, Only(False)] = None
-    shutdownGracePeriod: Annotated[Duration, Sets("kubelet.shutdown_grace", read=_second_or_more, show=_written)] = ""
-    shutdownGracePeriodCriticalPods: Annotated[Duration, Sets("kubelet.shutdown_grace_critical", read=_second_or_more, show=_written)] = ""
+    shutdownGracePeriod: Annotated[Duration, Sets("kubelet.shutdown_grace", read=values.second_or_more, show=values.written)] = ""
+    shutdownGracePeriodCriticalPods: Annotated[
+        Duration, Sets("kubelet.shutdown_grace_critical", read=values.second_or_more, show=values.written)
+    ] = ""
     shutdownGracePeriodByPodPriority: Annotated[
         list[PodPriorityPeriod], Sets("kubelet.shutdown_grace_by_priority", read=_read_periods, show=_show_periods)
     ] = []
 
     # Pods
-    staticPodPath: Annotated[str, Sets("kubelet.static_pod_path", read=_absolute, show=lambda path: str(path or ""))] = ""
-    staticPodURL: Annotated[str, Sets("kubelet.static_pod_url", read=_url)] = ""
-    staticPodURLHeader: Annotated[dict[str, list[str]], Sets("kubelet.static_pod_url_header", read=_read_header, show=_show_header)] = {}
+    staticPodPath: Annotated[str, Sets("kubelet.static_pod_path", read=values.absolute, show=lambda path: str(path or ""))] = ""
+    staticPodURL: Annotated[str, Sets("kubelet.static_pod_url", read=values.url)] = ""
+    staticPodURLHeader: Annotated[
+        dict[str, list[str]], Sets("kubelet.static_pod_url_header", read=values.read_header, show=values.show_header)
+    ] = {}
     syncFrequency: Duration = ""
-    fileCheckFrequency: Annotated[Duration, _seconds("kubelet.file_check")] = ""
-    httpCheckFrequency: Annotated[Duration, _seconds("kubelet.http_check")] = ""
+    fileCheckFrequency: Annotated[Duration, values.duration("kubelet.file_check")] = ""
+    httpCheckFrequency: Annotated[Duration, values.duration("kubelet.http_check")] = ""
     clusterDomain: Annotated[str, Sets("network.domain")] = ""
     clusterDNS: Annotated[list[str], Sets("kubelet.cluster_dns")] = []
     resolvConf: Annotated[str | None, Sets("kubelet.resolv_conf", read=existing_file, show=str)] = None
@@ -458,17 +248,17 @@ class KubeletConfiguration(Struct):
     kubeletCgroups: str = ""
     systemCgroups: str = ""
     qosReserved: dict[str, str] = {}
-    cpuManagerPolicy: Annotated[str, Sets("kubelet.cpu_policy", read=_one_of("none", "static"))] = ""
-    cpuManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.cpu_policy_options", read=_cpu_options)] = {}
-    cpuManagerReconcilePeriod: Annotated[Duration, _seconds("kubelet.cpu_reconcile_period")] = ""
-    memoryManagerPolicy: Annotated[str, Sets("kubelet.memory_policy", read=_one_of("None", "Static"))] = ""
-    topologyManagerPolicy: Annotated[str, Sets("kubelet.topology_policy", read=_one_of(*alignment.POLICIES))] = ""
-    topologyManagerScope: Annotated[str, Sets("kubelet.topology_scope", read=_one_of(*alignment.SCOPES))] = ""
-    topologyManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.topology_policy_options", read=_topology_options)] = {}
+    cpuManagerPolicy: Annotated[str, Sets("kubelet.cpu_policy", read=values.one_of("none", "static"))] = ""
+    cpuManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.cpu_policy_options", read=values.cpu_options)] = {}
+    cpuManagerReconcilePeriod: Annotated[Duration, values.duration("kubelet.cpu_reconcile_period")] = ""
+    memoryManagerPolicy: Annotated[str, Sets("kubelet.memory_policy", read=values.one_of("None", "Static"))] = ""
+    topologyManagerPolicy: Annotated[str, Sets("kubelet.topology_policy", read=values.one_of(*alignment.POLICIES))] = ""
+    topologyManagerScope: Annotated[str, Sets("kubelet.topology_scope", read=values.one_of(*alignment.SCOPES))] = ""
+    topologyManagerPolicyOptions: Annotated[dict[str, str], Sets("kubelet.topology_policy_options", read=values.topology_options)] = {}
     cpuCFSQuota: Annotated[bool | None, Only(True)] = None
     cpuCFSQuotaPeriod: Annotated[Duration | None, Only("100ms", key=durations.seconds)] = None
-    memoryThrottlingFactor: Annotated[float | None, Sets("kubelet.memory_throttling", read=_share)] = None
-    memoryReservationPolicy: Annotated[str, Sets("kubelet.memory_reservation", read=_one_of(*get_args(Reservation)))] = ""
+    memoryThrottlingFactor: Annotated[float | None, Sets("kubelet.memory_throttling", read=values.share)] = None
+    memoryReservationPolicy: Annotated[str, Sets("kubelet.memory_reservation", read=values.one_of(*get_args(Reservation)))] = ""
     memorySwap: MemorySwap = field(default_factory=MemorySwap)
     podPidsLimit: Annotated[int | None, Sets("kubelet.pod_max_pids")] = None
     allowedUnsafeSysctls: Annotated[list[str], Sets("kubelet.allowed_unsafe_sysctls")] = []
@@ -487,10 +277,12 @@ class KubeletConfiguration(Struct):
 
     # Logs of containers
     podLogsDir: Annotated[str, Sets("kubelet.log_root", read=Path)] = ""
-    containerLogMaxSize: Annotated[str, Sets("kubelet.log_max_bytes", read=_bytes, show=str)] = ""
+    containerLogMaxSize: Annotated[str, Sets("kubelet.log_max_bytes", read=values.size, show=str)] = ""
     containerLogMaxFiles: Annotated[int | None, Sets("kubelet.log_max_files", read=whole(2))] = None
     containerLogMaxWorkers: Annotated[int | None, Sets("kubelet.log_workers", read=whole(1))] = None
-    containerLogMonitorInterval: Annotated[Duration | None, Sets("kubelet.log_period", read=_log_interval, show=_written)] = None
+    containerLogMonitorInterval: Annotated[Duration | None, Sets("kubelet.log_period", read=values.log_interval, show=values.written)] = (
+        None
+    )
 
     # The runtime, images, and the API server
     containerRuntimeEndpoint: Annotated[
@@ -500,12 +292,12 @@ class KubeletConfiguration(Struct):
     runtimeRequestTimeout: Duration = ""
     registryPullQPS: Annotated[int | None, Sets("kubelet.pulls_per_second", read=whole(0), show=round)] = None
     registryBurst: Annotated[int, Sets("kubelet.pull_burst", read=whole(1))] = 0
-    serializeImagePulls: Annotated[bool | None, Sets("kubelet.max_parallel_pulls", read=_serialized, show=_is_one)] = None
+    serializeImagePulls: Annotated[bool | None, Sets("kubelet.max_parallel_pulls", read=values.serialized, show=values.is_one)] = None
     maxParallelImagePulls: Annotated[int | None, Sets("kubelet.max_parallel_pulls", read=whole(1))] = None
-    imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=_one_of(*get_args(Policy)))] = ""
-    preloadedImagesVerificationAllowlist: Annotated[list[str], Sets("kubelet.pull_allowlist", read=_allowlist)] = []
-    imageMinimumGCAge: Annotated[Duration, _seconds("kubelet.image_min_age")] = ""
-    imageMaximumGCAge: Annotated[Duration, Sets("kubelet.image_max_age", read=_not_negative, show=_written)] = ""
+    imagePullCredentialsVerificationPolicy: Annotated[str, Sets("kubelet.pull_verification", read=values.one_of(*get_args(Policy)))] = ""
+    preloadedImagesVerificationAllowlist: Annotated[list[str], Sets("kubelet.pull_allowlist", read=values.allowlist)] = []
+    imageMinimumGCAge: Annotated[Duration, values.duration("kubelet.image_min_age")] = ""
+    imageMaximumGCAge: Annotated[Duration, Sets("kubelet.image_max_age", read=values.not_negative, show=values.written)] = ""
     imageGCHighThresholdPercent: Annotated[int | None, Sets("kubelet.image_gc_high", read=whole(0, 100))] = None
     imageGCLowThresholdPercent: Annotated[int | None, Sets("kubelet.image_gc_low", read=whole(0, 100))] = None
     eventRecordQPS: int | None = None

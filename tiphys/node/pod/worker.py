@@ -16,21 +16,24 @@ import msgspec
 from tiphys.aio.tasks import cancel_and_wait
 from tiphys.api.core import v1 as core
 from tiphys.api.machinery import base
-from tiphys.api.machinery.errors import Conflict, NotFound, StatusError
+from tiphys.api.machinery.errors import StatusError
 from tiphys.node.container.env import referenced
 from tiphys.node.cri.errors import CriError
 from tiphys.node.metrics import families
 from tiphys.node.metrics.starts import PodStart
-from tiphys.node.pod import preemption, resize
+from tiphys.node.pod import preemption
 from tiphys.node.pod.actions import NotYet, PodActions
+from tiphys.node.pod.admission import Admission
 from tiphys.node.pod.admit import Rejection
 from tiphys.node.pod.backoff import Backoff
 from tiphys.node.pod.killer import PodKiller
 from tiphys.node.pod.last_words import DeathReports
 from tiphys.node.pod.observed import Observed
 from tiphys.node.pod.plan import Plan, deadline_left, grace_of, plan_pod
+from tiphys.node.pod.resizing import Resizing
 from tiphys.node.pod.states import Event, Life
 from tiphys.node.pod.status import Facts, Waiting, is_owned, pod_status
+from tiphys.node.pod.teardown import delete_object, tear_down
 from tiphys.node.services import NodeServices
 from tiphys.node.static.annotations import is_static
 from tiphys.node.volumes.manager import followed
@@ -42,10 +45,6 @@ log = logging.getLogger(__name__)
 FIRST_RETRY = 0.5
 MAX_RETRY = 60.0
 _OVER = ("Succeeded", "Failed")
-_NO_VICTIMS = (
-    "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: "
-    "no set of running pods found to reclaim resources"
-)
 
 
 class PodWorker:
@@ -69,32 +68,26 @@ class PodWorker:
         self.in_api = pod is not None and not self.static
         self.status = pod.status if pod is not None else core.PodStatus()
         self.adopted = _adopted(pod) if pod is not None else {}
-        self._recorded = services.admitted.read(uid)
-        self.allocated, self.applied = resize.adopted(pod, seen, self._recorded) if pod is not None else ({}, {})
-        self.pending: resize.Pending | None = None
-        unfinished = pod is not None and resize.is_unfinished(pod, seen, self.allocated, self.applied)
-        self.progress = resize.Progress(pod.metadata.generation) if pod is not None and unfinished else None
-        self._pending_since = 0.0
-        self.actions = PodActions(services, self.waiting, self.applied)
+        self._resizing = Resizing(services, uid, pod, seen)
+        self.actions = PodActions(services, self.waiting, self._resizing.applied)
         self._deaths = DeathReports(services, seen)
         self._wake = asyncio.Event()
         self._ending = asyncio.Event()
         self._retry = 0.0
         self._grace_cap: int | None = None
-        self._admitted = pod is None or self._recorded is not None or not seen.empty
-        """True for what was admitted before this kubelet started: it stays, whatever the node looks like now."""
-        self._start = PodStart(services.clock.monotonic(), fresh=not self._admitted)
+        self._admission = Admission(services, decided=pod is None or self._resizing.recorded is not None or not seen.empty)
+        self._start = PodStart(services.clock.monotonic(), fresh=not self._admission.decided)
         if pod is not None:
             self._receive(pod)
             self._enter()
-            self._admit()
+            self._agree()
         else:
             self.fire("missing")
 
     @property
     def is_serving(self) -> bool:
         """True if the node has taken the pod and keeps it running."""
-        return self.pod is not None and self._admitted and self.life.state == "syncing"
+        return self.pod is not None and self._admission.decided and self.life.state == "syncing"
 
     @property
     def is_known(self) -> bool:
@@ -107,7 +100,7 @@ class PodWorker:
         """The API server shows the pod like this now."""
         self.pod = pod
         self._receive(pod)
-        self._admit()
+        self._agree()
         self.services.statuses.observe(pod)
         self.publish()
         self._wake.set()
@@ -199,11 +192,11 @@ class PodWorker:
         types = {condition.type for condition in mine}
         others = [one for one in self.pod.status.conditions if not is_owned(one) and one.type not in types]
         status = msgspec.structs.replace(self.status, conditions=mine + others)
-        return msgspec.structs.replace(resize.with_sizes(self.pod, self.allocated), status=status)
+        return msgspec.structs.replace(self._resizing.sized(self.pod), status=status)
 
     def publish(self) -> None:
         """Work out the status and have it written if it differs."""
-        if self.pod is None or self.life.state in ("removed", "gone") or (self.life.state == "syncing" and not self._admitted):
+        if self.pod is None or self.life.state in ("removed", "gone") or (self.life.state == "syncing" and not self._admission.decided):
             return
         box = self.seen.sandbox
         facts = Facts(
@@ -217,10 +210,10 @@ class PodWorker:
             rejected=self.rejected,
             over=self.over,
             adopted=self.adopted,
-            applied=self.applied,
+            applied=self._resizing.applied,
             health=self.services.health(self.pod),
             recursive_read_only=self.services.features.latest.of(box.handler if box else "").recursive_read_only,
-            resize=resize.conditions(self.pod.metadata.generation, self.pending, self.progress),
+            resize=self._resizing.conditions(self.pod),
         )
         self.status = pod_status(self.view(), facts, self.services.clock.now())
         clock, pulling = self.services.clock, self.services.images.pulling(self.uid)
@@ -238,70 +231,28 @@ class PodWorker:
     # -- resources
 
     def _enter(self) -> None:
-        if self.pod is not None and self.life.state == "syncing" and self._admitted:
-            self.services.allocations.enter(resize.with_sizes(self.pod, self.allocated), self.make_room)
+        if self.pod is not None and self.is_serving:
+            self.services.allocations.enter(self._resizing.sized(self.pod), self.make_room)
 
-    def _admit(self) -> None:
+    def _agree(self) -> None:
         """Agree to the resources that the pod wants, or say why not."""
-        pod = self.pod
-        if pod is None or self.life.state != "syncing" or not self._admitted:
-            return
-        sizes = resize.sizes_of(pod)
-        if sizes == self.allocated:
-            self.pending = None
-            return
-        before, self.pending = self.pending, self.services.allocations.judge(pod)
-        generation = pod.metadata.generation
-        if self.pending is None:
-            self.allocated = sizes
-            self.progress = resize.Progress(generation)
-            self.services.tell(pod, "", "Normal", "ResizeStarted", resize.summary("Pod resize started", pod, generation))
-            self._enter()
-            return
-        if before is None or before.reason != self.pending.reason:
-            self._pending_since = self.services.clock.now().timestamp()
-            message = resize.summary(f"Pod resize {self.pending.reason}", pod, generation, self.pending.message)
-            self.services.tell(pod, "", "Warning", f"Resize{self.pending.reason}", message)
-        self.services.allocations.wait(pod, self._pending_since, self._offered)
+        if self.pod is not None and self.is_serving:
+            self._resizing.agree(self.pod, self._enter, self._offered)
+
+    def _offered(self) -> None:
+        """Somebody else gave something back."""
+        self._agree()
+        self.wake()
 
     async def _record(self) -> bool:
         """Record the pod's allocation on disk; False when that failed."""
-        if self._recorded == self.allocated:
-            return True
-        sizes = dict(self.allocated)
         try:
-            await self.services.admitted.write(self.uid, sizes)
+            await self._resizing.record()
         except OSError as error:
             log.warning("admission not recorded", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
             return False
-        self._recorded = sizes
         return True
-
-    def _offered(self) -> None:
-        """Somebody else gave something back."""
-        self._admit()
-        self.wake()
-
-    async def _resize(self, pod: core.Pod, plan: Plan) -> float | None:
-        """Carry a resize on; seconds until the next attempt when it failed."""
-        assert self.progress is not None
-        generation = self.progress.generation
-        self.applied.update(resize.already(pod, self.seen, self.applied))
-        try:
-            await self.actions.resize(pod, plan)
-        except (CriError, OSError) as error:
-            reason = str(error)
-            if reason != self.progress.error:
-                message = resize.summary("Pod resize error", pod, generation, reason)
-                self.services.tell(pod, "", "Warning", "ResizeError", message)
-            self.progress = resize.Progress(generation, reason)
-            return self._next_retry()
-        finished = not plan.stop and not plan.start and resize.settled(pod, self.seen, self.applied)
-        if finished and self.progress.generation == generation:
-            self.progress = None
-            self.services.tell(pod, "", "Normal", "ResizeCompleted", resize.summary("Pod resize completed", pod, generation))
-        return None
 
     def _probe(self) -> None:
         if self.pod is not None and self.life.state in ("syncing", "terminating"):
@@ -354,36 +305,19 @@ class PodWorker:
         return self._retry
 
     async def _be_admitted(self, pod: core.Pod) -> bool:
-        """Enter the pod into the node's book, or fail it for good. False: rejected, or to be tried again."""
-        async with self.services.admissions:
-            try:
-                rejected = await self.services.rejection(pod) or await self.services.assign(pod)
-            except (StatusError, OSError) as error:
-                unread = str(error)
-            else:
-                unread = ""
-                if rejected is None:
-                    self._admitted = True
-                    self._enter()
-        if unread:
-            log.info("pod is not admitted yet", extra={"pod": self.who, "error": unread})
+        """Have the node take the pod, or fail it for good. False: rejected, or to be tried again."""
+        try:
+            rejected = await self._admission.decide(pod, self._enter)
+        except (StatusError, OSError) as error:
+            log.info("pod is not admitted yet", extra={"pod": self.who, "error": str(error)})
             await self._rest(self._next_retry())
             return False
-        if rejected is None:
-            self._admit()
+        if rejected is not None:
+            self._reject(pod, rejected)
+        elif self._admission.decided:
+            self._agree()
             self.publish()
             return True
-        if rejected is not None and rejected.missing and preemption.is_critical(pod):
-            try:
-                chosen = preemption.victims(pod, self.services.allocations.others(self.uid), rejected.missing)
-            except preemption.NoRoom as error:
-                rejected = Rejection("UnexpectedAdmissionError", f"{_NO_VICTIMS}: {error}")
-            else:
-                families.PREEMPTIONS.labels(next(iter(rejected.missing))).inc(len(chosen))
-                await self.services.allocations.preempt([one.metadata.uid for one in chosen])
-                return False  # to be checked again: others may have come meanwhile
-        self._admitted = True
-        self._reject(pod, rejected)
         return False
 
     def _reject(self, pod: core.Pod, rejected: Rejection) -> None:
@@ -396,7 +330,7 @@ class PodWorker:
         self._wake.clear()
         pod = self.view()
         self._start.sync(self.services.clock.monotonic())
-        if not self._admitted and not await self._be_admitted(pod):
+        if not self._admission.decided and not await self._be_admitted(pod):
             return
         if not await self._record():
             return
@@ -412,7 +346,7 @@ class PodWorker:
             verdicts=self.services.probes.verdicts(self.seen),
             backoffs=self.backoffs,
             now=self.services.clock.now().timestamp(),
-            applied=self.applied,
+            applied=self._resizing.applied,
             spare=None,
             longest_backoff=self.services.settings.longest_restart_backoff,
         )
@@ -423,10 +357,8 @@ class PodWorker:
             self.over = not self.seen.running
             self.fire("over")
             return
-        alive = {one.id for one in self.seen.containers}
-        for ident in self.applied.keys() - alive:
-            del self.applied[ident]
-        again = await self._resize(pod, plan) if self.progress is not None else None
+        self._resizing.forget_ended(self.seen)
+        again = None if await self._resizing.carry_on(pod, plan, self.seen, self.actions) else self._next_retry()
         delays = [delay for delay in (plan.recheck_in, left, again) if delay is not None]
         if not msgspec.structs.replace(plan, update=()).empty:
             with self._bounded(left):
@@ -513,37 +445,19 @@ class PodWorker:
         self.waiting.clear()
         self.publish()
         self.services.probes.forget(self.uid)
-        await self._tear_down()
+        await tear_down(self.services, self.uid, self.who, self._next_retry)
         self.fire("stopped")
         if not self.is_known:
             self.fire("missing")
         elif self.pod is not None and self.pod.metadata.deletionTimestamp is not None:
             self.fire("deleted")
 
-    async def _tear_down(self) -> None:
-        """Release the pod's resources besides its containers."""
-        self.services.allocations.leave(self.uid)
-        await self.services.assigners.release(self.uid)
-        self.services.images.forget(self.uid)
-        self.services.objects.use(self.uid, set())
-        while True:
-            try:
-                await self.services.volumes.tear_down(self.uid)
-                break
-            except (OSError, VolumeError) as error:
-                log.warning("volumes of a pod not removed", extra={"pod": self.who, "error": str(error)})
-                await self.services.clock.sleep(self._next_retry())
-
     async def _remove(self) -> None:
         """Delete the pod from the API, then the rest of it from the node."""
         self._wake.clear()
         if self.in_api and self.pod is not None:
-            await self.services.statuses.wait_written(self.uid)
             try:
-                meta = self.pod.metadata
-                await self.services.client.delete(core.Pod, meta.name, meta.namespace, grace=0, uid=self.uid)
-            except (NotFound, Conflict):
-                pass
+                await delete_object(self.services, self.pod)
             except (StatusError, ConnectionError, TimeoutError, OSError) as error:
                 log.warning("pod not deleted from the API", extra={"pod": self.who, "error": str(error)})
                 await self._rest(self._next_retry())
