@@ -1,4 +1,4 @@
-"""Readers and converters of the values of KubeletConfiguration: from the file to settings, and back for `/configz`.
+"""Converters between the values of KubeletConfiguration and those of settings: read from the file, shown on `/configz`.
 
 Readers raise ValueError, or ConfigurationError with a path for each part of a list that is wrong.
 """
@@ -37,12 +37,12 @@ def written(seconds: float) -> str:
 
 
 def duration(path: str) -> Sets:
-    """Return the role of a field whose duration must be longer than nothing."""
+    """Return the annotation of a field with a positive duration."""
     return Sets(path, read=positive, show=written)
 
 
 def positive(text: str) -> float:
-    """Return the seconds of a duration longer than nothing."""
+    """Return the seconds of a positive duration."""
     seconds = durations.seconds(text)
     if seconds <= 0:
         raise ValueError(f"{text} must be longer than 0s")
@@ -81,7 +81,7 @@ def log_interval(text: str) -> float:
 
 
 def second_or_more(text: str) -> float:
-    """Return the seconds of a duration of nothing, or of a second at least."""
+    """Return the seconds of a duration that is zero or at least one second."""
     seconds = durations.seconds(text)
     if seconds < 0 or 0 < seconds < 1:
         raise ValueError(f"{text} must be 0s, or at least 1s")
@@ -89,12 +89,12 @@ def second_or_more(text: str) -> float:
 
 
 def only_seconds(seconds: float) -> Only:
-    """Return the role of a field that may only have this duration."""
+    """Return the annotation of a field for which only this duration, in seconds, is supported."""
     return Only(written(seconds), key=durations.seconds)
 
 
 def file(path: str) -> Sets:
-    """Return the role of a field with the path of a file that exists."""
+    """Return the annotation of a field with the path of an existing file."""
     return Sets(path, read=existing_file, show=lambda value: str(value or ""))
 
 
@@ -110,12 +110,12 @@ def size(text: str) -> int:
 
 
 def is_one(number: int) -> bool:
-    """Return whether pulls are one at a time."""
+    """Return whether images are pulled one at a time."""
     return number == 1
 
 
 def serialized(on: bool) -> int | None:
-    """Return the number of pulls at once for `serializeImagePulls`."""
+    """Return the maximum number of parallel pulls for `serializeImagePulls`, None for no change."""
     return 1 if on else None
 
 
@@ -151,7 +151,7 @@ def url(text: str) -> str:
 
 
 def read_header(header: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
-    """Return headers of requests, with one value a line."""
+    """Return the headers of requests, after checking their names and values."""
     faults = [(f"[{name}]", "it is not the name of a header") for name in header if not _HEADER.fullmatch(name)]
     faults += [
         (f"[{name}][{number}]", "a value must be one line")
@@ -211,7 +211,7 @@ reserve = checked(reserve_faults)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a reader that allows these texts only."""
+    """Return a reader that accepts only these texts."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -222,13 +222,13 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def cpu_options(values: dict[str, str]) -> dict[str, str]:
-    """Return options of the CPU policy once they are known to be right."""
+    """Return the options of the CPU policy after checking them."""
     read_options(values)
     return values
 
 
 def topology_options(values: dict[str, str]) -> dict[str, str]:
-    """Return options of the topology policy once they are known to be right."""
+    """Return the options of the topology policy after checking them."""
     alignment.read_options(values)
     return values
 

@@ -25,7 +25,7 @@ from tiphys.node.cri.client import CriClient
 from tiphys.node.eviction.pressure import Shown
 from tiphys.node.mirror.static import StaticStatuses
 from tiphys.node.objects import ObjectCache, Unreachable
-from tiphys.node.pod.admit import NODE_AFFINITY, Rejection, reject, under_pressure
+from tiphys.node.pod.admission_rules import NODE_AFFINITY, Rejection, reject, under_pressure
 from tiphys.node.pod.admitted import Admitted
 from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.cgroups import PodCgroups

@@ -37,7 +37,7 @@ CONTAINERS = Section(
         *enforced(core.EnvFromSource, "prefix configMapRef secretRef", "node.container.env"),
         *enforced(core.EnvVar, "name value", "node.container.env"),
         *enforced(core.EnvVarSource, "fieldRef resourceFieldRef configMapKeyRef secretKeyRef fileKeyRef", "node.container.env"),
-        *enforced(core.ContainerResizePolicy, "resourceName restartPolicy", "node.pod.resize"),
+        *enforced(core.ContainerResizePolicy, "resourceName restartPolicy", "node.pod.resize_rules"),
         *enforced(core.ContainerRestartRule, "exitCodes", "node.pod.plan"),
         *enforced(core.ContainerRestartRule, "action", "node.pod.plan", case="Restart"),
         *warned(
@@ -79,7 +79,8 @@ RESOURCES = Section(
     kind="Pod",
     entries=(
         *enforced(
-            core.ResourceRequirements, "requests", "api.helpers.resources", "scheduler.resources", "node.pod.admit", "node.host.cgroups",
+            core.ResourceRequirements, "requests", "api.helpers.resources", "scheduler.resources", "node.pod.admission_rules",
+            "node.host.cgroups",
             text="Extended resources too, where a node has them.",
         ),
         *enforced(core.ResourceRequirements, "limits", "node.host.cgroups", "node.container.config", keys="cpu"),

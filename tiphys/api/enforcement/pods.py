@@ -18,7 +18,7 @@ SPEC = Section(
         ),
         *enforced(core.PodSpec, "dnsPolicy hostname subdomain hostAliases hostnameOverride", "node.container.dns_config"),
         *enforced(core.PodSpec, "setHostnameAsFQDN", "node.container.config"),
-        *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.pod.admit"),
+        *enforced(core.PodSpec, "nodeSelector", "api.helpers.node_selector", "scheduler.filters.node_affinity", "node.pod.admission_rules"),
         *enforced(core.PodSpec, "serviceAccountName automountServiceAccountToken", "apiserver.admission.service_account"),
         *enforced(core.PodSpec, "serviceAccount", "api.core.pods.defaults", text="The old name of serviceAccountName."),
         *enforced(core.PodSpec, "nodeName", "scheduler.template", "node.kubelet"),
@@ -40,7 +40,7 @@ SPEC = Section(
         *dropped(core.PodSpec, "schedulingGroup", {"schedulingGroup": {"podGroupName": "g"}}),
         *enforced(core.PodDNSConfig, "nameservers searches options", "node.container.dns_config"),
         *enforced(core.PodReadinessGate, "conditionType", "node.pod.status"),
-        *enforced(core.PodOS, "name", "node.pod.admit"),
+        *enforced(core.PodOS, "name", "node.pod.admission_rules"),
     ),
 )  # fmt: skip
 
@@ -55,11 +55,11 @@ SECURITY = Section(
             text="Counts for volumes of claims and drivers; the node's own kinds of volumes always get the group.",
         ),
         *enforced(
-            core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admit", "node.container.security",
+            core.PodSecurityContext, "supplementalGroupsPolicy", "node.pod.admission_rules", "node.container.security",
             text="With containerd 2.0 and later; nodes with others reject pods with `Strict`.",
         ),
         *enforced(
-            core.PodSecurityContext, "sysctls", "node.pod.admit", "node.container.config",
+            core.PodSecurityContext, "sysctls", "node.pod.admission_rules", "node.container.config",
             text="The node rejects pods with unsafe ones that it was not told to allow.",
         ),
         *enforced(core.PodSecurityContext, "seccompProfile appArmorProfile", "node.container.security"),
@@ -79,7 +79,7 @@ SECURITY = Section(
             "node.container.security",
         ),
         *enforced(
-            core.SecurityContext, "appArmorProfile", "node.container.security", "node.pod.admit",
+            core.SecurityContext, "appArmorProfile", "node.container.security", "node.pod.admission_rules",
             text="The node rejects pods with a profile where the kernel has no AppArmor.",
         ),
         *enforced(
@@ -101,7 +101,9 @@ SCHEDULING = Section(
     title="Where pods run",
     kind="Pod",
     entries=(
-        *enforced(core.NodeAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "api.helpers.node_selector", "node.pod.admit"),
+        *enforced(
+            core.NodeAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "api.helpers.node_selector", "node.pod.admission_rules",
+        ),
         *enforced(core.NodeAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.template"),
         *enforced(core.PodAffinity, "requiredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),
         *enforced(core.PodAffinity, "preferredDuringSchedulingIgnoredDuringExecution", "scheduler.social"),

@@ -1,4 +1,4 @@
-"""The admission of one pod to the node: decided once, with room made for critical pods. The rules are in `pod/admit.py`."""
+"""The admission of one pod to the node: decided once, with room made for critical pods. The rules are in `pod/admission_rules.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tiphys.api.core import v1 as core
 from tiphys.node.metrics import families
 from tiphys.node.pod import preemption
-from tiphys.node.pod.admit import Rejection
+from tiphys.node.pod.admission_rules import Rejection
 from tiphys.node.services import NodeServices
 
 _NO_VICTIMS = (
@@ -20,15 +20,15 @@ class Admission:
     """Decides whether the node takes a pod."""
 
     def __init__(self, services: NodeServices, *, decided: bool) -> None:
-        """Take whether the decision is there: what was admitted before this kubelet started stays, whatever the node looks like now."""
+        """`decided` is True for a pod that was admitted before this kubelet started: it stays, whatever the node looks like now."""
         self.services = services
         self.decided = decided
 
     async def decide(self, pod: core.Pod, enter: Callable[[], None]) -> Rejection | None:
-        """Have the pod entered into the node's book, or return why the node rejects it.
+        """Admit the pod and call `enter` to account for it, or return the rejection.
 
-        Raises StatusError and OSError while that cannot be known. `decided` stays False after others have made room: the pod is to be
-        checked again, since somebody else may have come meanwhile.
+        When pods of lower priority are evicted to make room, nothing is decided yet (`decided` stays False): the pod must be checked again,
+        since another may take the room. Raises StatusError or OSError if the decision cannot be made now.
         """
         async with self.services.admissions:
             rejected = await self.services.rejection(pod) or await self.services.assign(pod)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.resources import Amounts, pod_requests
-from tiphys.node.pod.resize import RESIZABLE, Pending, fixed_resource, importance, judge
+from tiphys.node.pod.resize_rules import RESIZABLE, Pending, fixed_resource, importance, judge
 
 Retry = Callable[[], None]
 Yield = Callable[[], None]

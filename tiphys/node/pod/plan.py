@@ -26,7 +26,7 @@ from tiphys.api.helpers.resources import is_sidecar
 from tiphys.node.names import DEFAULT_GRACE, ContainerKind
 from tiphys.node.pod.backoff import MAX_BACKOFF, Backoff, backoff_key, backoff_left, next_backoff
 from tiphys.node.pod.observed import Observed, SeenContainer
-from tiphys.node.pod.resize import Sizes, changed, needs_restart
+from tiphys.node.pod.resize_rules import Sizes, changed, needs_restart
 
 _NOTHING: Sizes = {}
 

@@ -1,4 +1,4 @@
-"""Traces of a pod whose containers have ended, and their removal: parts of the node, volumes, the object in the API."""
+"""Removal of a pod whose containers have ended: its resources on the node, its volumes, its object in the API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 async def tear_down(services: NodeServices, uid: str, who: str, pause: Callable[[], float]) -> None:
-    """Release the pod's resources besides its containers. Attempts for volumes are `pause` seconds apart."""
+    """Release the pod's resources besides its containers, trying its volumes every `pause()` seconds until they are removed."""
     services.allocations.leave(uid)
     await services.assigners.release(uid)
     services.images.forget(uid)
@@ -30,7 +30,7 @@ async def tear_down(services: NodeServices, uid: str, who: str, pause: Callable[
 
 
 async def delete_object(services: NodeServices, pod: core.Pod) -> None:
-    """Delete the pod from the API once its last status is there. Raises StatusError, ConnectionError, TimeoutError, OSError."""
+    """Delete the pod from the API once its last status is there. Raises StatusError or OSError."""
     meta = pod.metadata
     await services.statuses.wait_written(meta.uid)
     with contextlib.suppress(NotFound, Conflict):

@@ -24,7 +24,7 @@ from tiphys.node.metrics.starts import PodStart
 from tiphys.node.pod import preemption
 from tiphys.node.pod.actions import NotYet, PodActions
 from tiphys.node.pod.admission import Admission
-from tiphys.node.pod.admit import Rejection
+from tiphys.node.pod.admission_rules import Rejection
 from tiphys.node.pod.backoff import Backoff
 from tiphys.node.pod.killer import PodKiller
 from tiphys.node.pod.last_words import DeathReports
@@ -458,7 +458,7 @@ class PodWorker:
         if self.in_api and self.pod is not None:
             try:
                 await delete_object(self.services, self.pod)
-            except (StatusError, ConnectionError, TimeoutError, OSError) as error:
+            except (StatusError, OSError) as error:
                 log.warning("pod not deleted from the API", extra={"pod": self.who, "error": str(error)})
                 await self._rest(self._next_retry())
                 return

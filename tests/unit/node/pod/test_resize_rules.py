@@ -11,7 +11,7 @@ import msgspec
 from tests.unit.node.make import MOMENT, NOW, observed, pod, seen
 from tiphys.api.core import v1 as core
 from tiphys.node.container.config import hashes as hashes_of
-from tiphys.node.pod import resize
+from tiphys.node.pod import resize_rules
 from tiphys.node.pod.admitted import Admitted
 from tiphys.node.pod.allocations import Allocations
 from tiphys.node.pod.observed import Observed
@@ -29,7 +29,7 @@ def resources(**changes: Any) -> core.ResourceRequirements:
     return msgspec.convert(body, core.ResourceRequirements)
 
 
-def plan(it: core.Pod, what: Observed, applied: resize.Sizes) -> Plan:
+def plan(it: core.Pod, what: Observed, applied: resize_rules.Sizes) -> Plan:
     return plan_pod(it, what, hashes=hashes_of(it), verdicts={}, backoffs={}, now=NOW, applied=applied)
 
 
@@ -62,8 +62,8 @@ def test_a_request_alone_may_ask_for_a_restart() -> None:
     it = pod({"name": "a", "resources": SMALL, "resizePolicy": RESTART})
     applied = {"a-0": resources(requests={"memory": "32Mi"})}
     assert [one.why for one in plan(it, running(it, "a"), applied).stop] == ["changed"]
-    assert not resize.settled(it, running(it, "a"), applied)
-    assert resize.already(it, running(it, "a"), applied) == {}
+    assert not resize_rules.settled(it, running(it, "a"), applied)
+    assert resize_rules.already(it, running(it, "a"), applied) == {}
 
 
 def test_init_containers_and_sidecars_are_resized_too() -> None:
@@ -84,10 +84,10 @@ def test_a_node_admits_what_it_has_room_for() -> None:
     book.enter(wanting(300), lambda: None)
     book.enter(wanting(500, "other"), lambda: None)
     assert book.judge(wanting(500)) is None
-    assert book.judge(wanting(501)) == resize.Pending(
+    assert book.judge(wanting(501)) == resize_rules.Pending(
         "Deferred", "Node didn't have enough resource: cpu, requested: 501, used: 500, capacity: 1000"
     )
-    assert book.judge(wanting(1001)) == resize.Pending(
+    assert book.judge(wanting(1001)) == resize_rules.Pending(
         "Infeasible", "Node didn't have enough capacity: cpu, requested: 1001, capacity: 1000"
     )
     asked: list[str] = []
@@ -106,10 +106,10 @@ def test_a_node_admits_what_it_has_room_for() -> None:
 
 def test_a_pod_is_seen_with_what_was_allocated_to_it() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b"}, resources={"requests": {"cpu": "1"}})
-    assert resize.with_sizes(it, resize.sizes_of(it)) is it
-    before = {**resize.sizes_of(it), "a": resources(requests={"cpu": "50m"}), "": resources()}
-    shown = resize.with_sizes(it, before)
-    assert resize.sizes_of(shown) == before
+    assert resize_rules.with_sizes(it, resize_rules.sizes_of(it)) is it
+    before = {**resize_rules.sizes_of(it), "a": resources(requests={"cpu": "50m"}), "": resources()}
+    shown = resize_rules.with_sizes(it, before)
+    assert resize_rules.sizes_of(shown) == before
     assert it.spec.containers[0].resources.requests["cpu"] == "100m"
 
 
@@ -123,28 +123,28 @@ def claiming(size: dict[str, Any]) -> core.Pod:
 def test_a_new_agent_goes_on_with_what_was_recorded_and_not_with_what_a_status_says() -> None:
     it = claiming({"requests": {"cpu": "100"}})
     shown = running(it, "a")
-    allocated, applied = resize.adopted(it, shown, {"a": resources(), "gone": resources()})
+    allocated, applied = resize_rules.adopted(it, shown, {"a": resources(), "gone": resources()})
     assert (allocated["a"], allocated["b"].requests) == (resources(), {"cpu": "4"})
     assert applied["a-0"].requests == {"cpu": "100"}, "which the next step corrects"
-    assert resize.is_unfinished(it, shown, allocated, applied)
-    assert not resize.is_unfinished(it, shown, allocated, {"a-0": resources()})
-    assert not resize.is_unfinished(it, observed(), allocated, applied)
+    assert resize_rules.is_unfinished(it, shown, allocated, applied)
+    assert not resize_rules.is_unfinished(it, shown, allocated, {"a-0": resources()})
+    assert not resize_rules.is_unfinished(it, observed(), allocated, applied)
 
 
 def test_the_status_tells_about_what_runs_without_a_record() -> None:
     it = claiming(SMALL)
-    allocated, applied = resize.adopted(it, running(it, "a"), None)
+    allocated, applied = resize_rules.adopted(it, running(it, "a"), None)
     assert (allocated["a"], allocated["b"].requests) == (resources(), {"cpu": "4"})
     assert applied == {"a-0": resources()}
     # A container that the runtime does not know is somebody's invention.
-    assert resize.adopted(it, observed(), None) == (resize.sizes_of(it), {})
+    assert resize_rules.adopted(it, observed(), None) == (resize_rules.sizes_of(it), {})
 
 
 def test_a_resize_of_the_whole_pod_is_finished_by_the_next_agent() -> None:
     it = pod({"name": "a"}, resources={"limits": {"cpu": "2"}}, status={"resources": {"limits": {"cpu": "1"}}})
-    assert resize.is_unfinished(it, running(it, "a"), resize.sizes_of(it), {})
+    assert resize_rules.is_unfinished(it, running(it, "a"), resize_rules.sizes_of(it), {})
     as_shown = msgspec.convert({"limits": {"cpu": "1"}}, core.ResourceRequirements)
-    assert not resize.is_unfinished(it, running(it, "a"), {"": as_shown}, {})
+    assert not resize_rules.is_unfinished(it, running(it, "a"), {"": as_shown}, {})
 
 
 def test_the_record_of_admission_outlives_the_agent(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_record_of_admission_outlives_the_agent(tmp_path: Path) -> None:
 def test_the_status_tells_what_is_in_force_and_what_is_under_way() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b"}, metadata={"generation": 4})
     old = resources(requests={"cpu": "50m"})
-    said = resize.conditions(4, resize.Pending("Deferred", "later"), resize.Progress(3, "busy"))
+    said = resize_rules.conditions(4, resize_rules.Pending("Deferred", "later"), resize_rules.Progress(3, "busy"))
     result = pod_status(it, Facts(running(it, "a", "b"), applied={"a-0": old}, resize=said), MOMENT)
     first, second = result.containerStatuses
     assert first.resources == old
@@ -179,14 +179,14 @@ def test_the_status_tells_what_is_in_force_and_what_is_under_way() -> None:
 def test_a_resize_is_over_when_all_that_runs_has_what_it_should() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
     old = resources(limits={"cpu": "1"})
-    assert not resize.settled(it, running(it, "a"), {"a-0": old})
-    assert resize.settled(it, running(it, "a"), {"a-0": resources()})
-    assert resize.settled(it, observed(seen(it, "a", "exited")), {"a-0": old}), "what does not run starts with what it should have"
+    assert not resize_rules.settled(it, running(it, "a"), {"a-0": old})
+    assert resize_rules.settled(it, running(it, "a"), {"a-0": resources()})
+    assert resize_rules.settled(it, observed(seen(it, "a", "exited")), {"a-0": old}), "what does not run starts with what it should have"
 
 
 def test_events_tell_what_was_resized() -> None:
     it = pod({"name": "a", "resources": {"requests": {"cpu": "1"}}})
-    assert resize.summary("Pod resize started", it, 2) == (
+    assert resize_rules.summary("Pod resize started", it, 2) == (
         'Pod resize started: {"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}],"generation":2}'
     )
 
@@ -194,7 +194,7 @@ def test_events_tell_what_was_resized() -> None:
 def test_requests_for_memory_are_in_force_at_once() -> None:
     it = pod({"name": "a", "resources": SMALL}, {"name": "b", "resources": SMALL})
     applied = {"a-0": resources(requests={"memory": "1Mi"}), "b-0": resources(limits={"memory": "1Gi"})}
-    assert resize.already(it, running(it, "a", "b"), applied) == {"a-0": resources()}
+    assert resize_rules.already(it, running(it, "a", "b"), applied) == {"a-0": resources()}
 
 
 def test_resources_that_are_assigned_at_admission_stay() -> None:
@@ -207,6 +207,6 @@ def test_resources_that_are_assigned_at_admission_stay() -> None:
     book.enter(before, lambda: None)
     assert book.judge(more_memory) is None
     pending = book.judge(more_cpu)
-    assert pending == resize.Pending("Infeasible", 'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"')
+    assert pending == resize_rules.Pending("Infeasible", 'Resize is infeasible for Guaranteed Pods alongside CPU Manager policy "static"')
     burstable = pod({"name": "main", "resources": {"requests": {"cpu": "2"}}})
     assert book.judge(burstable) is None

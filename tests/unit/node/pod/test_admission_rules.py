@@ -11,7 +11,7 @@ from tests.unit.node.make import pod
 from tiphys.api.core import v1 as core
 from tiphys.api.helpers.sysctls import AllowedSysctls, normalized
 from tiphys.api.machinery import base
-from tiphys.node.pod.admit import Rejection, reject, under_pressure
+from tiphys.node.pod.admission_rules import Rejection, reject, under_pressure
 
 CAPACITY = {"cpu": 2000, "memory": 1 << 30, "pods": 3}
 PORT = {"name": "a", "ports": [{"containerPort": 80, "hostPort": 8080}]}
